@@ -1,0 +1,1 @@
+"""Computing platforms for JetBrains CodeCanvas, declared with Pulumi."""
