@@ -1,0 +1,41 @@
+"""`python -m tools`: the project's own commands; each one's module is imported when it runs."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from tools.errors import ToolsError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def describe() -> None:
+    """Run the project's own tools."""
+
+
+@app.command("tools")
+def ensure_tools(
+    names: Annotated[list[str] | None, typer.Argument(help="Only these; all where none is named.")] = None,
+) -> None:
+    """Find or make the tools that a run needs and print where they are."""
+    from tools.toolchain import ensure
+
+    for path in ensure(*(names or ())).values():
+        typer.echo(path)
+
+
+def main() -> None:
+    """Run a command; an error that it raises on purpose is shown as text."""
+    try:
+        app()
+    except ToolsError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""Which tools the project runs, in which versions, and where each can come from. Data only."""
+
+from __future__ import annotations
+
+import platform as host
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Platform:
+    """An operating system and a processor, as Go names them: `linux`, `amd64`."""
+
+    system: str
+    machine: str
+
+    def __str__(self) -> str:
+        return f"{self.system}-{self.machine}"
+
+    @staticmethod
+    def current() -> Platform:
+        """Give the platform that this process runs on."""
+        machines = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+        machine = host.machine().lower()
+        return Platform(host.system().lower(), machines.get(machine, machine))
+
+
+@dataclass(frozen=True)
+class GoModule:
+    """How a tool is built from a Go module of this project under `tools/go/<directory>`.
+
+    Attributes:
+        directory: the folder with go.mod and go.sum, which pin every source by checksum.
+        package: the main package to build.
+        seconds: how long a build from nothing takes on two cores, measured.
+    """
+
+    directory: str
+    package: str
+    seconds: int
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One executable that the project runs.
+
+    Attributes:
+        name: the executable's file name.
+        version: the version that every source has to serve.
+        mebibytes: the executable's size on disk, about.
+        scripts: files that belong beside it.
+        bundle: the official release that holds it, a key of `releases.BUNDLES`.
+        go: how to build it; absent where the source is not served as a Go module.
+        on_path: whether the Pulumi engine looks for it on PATH.
+    """
+
+    name: str
+    version: str
+    mebibytes: int
+    scripts: tuple[str, ...] = ()
+    bundle: str = ""
+    go: GoModule | None = None
+    on_path: bool = False
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that names an executable to take instead."""
+        return "CODECANVAS_TOOL_" + self.name.upper().replace("-", "_")
+
+
+PULUMI_VERSION = "3.259.0"
+KUBERNETES_PLUGIN_VERSION = "4.30.0"
+KUBERNETES_VERSION = "1.36.3"
+ETCD_VERSION = "3.6.14"
+KWOK_VERSION = "0.7.0"
+HELM_VERSION = "3.22.0"
+
+TOOLS: dict[str, Tool] = {
+    tool.name: tool
+    for tool in (
+        Tool(
+            "pulumi",
+            PULUMI_VERSION,
+            mebibytes=110,
+            bundle="pulumi",
+            go=GoModule("pulumi", "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi", 300),
+            on_path=True,
+        ),
+        Tool(
+            "pulumi-language-python",
+            PULUMI_VERSION,
+            mebibytes=34,
+            scripts=("pulumi-language-python-exec", "pulumi-resource-pulumi-python"),
+            bundle="pulumi",
+            on_path=True,
+        ),
+        Tool(
+            "pulumi-language-nodejs",
+            PULUMI_VERSION,
+            mebibytes=34,
+            scripts=("pulumi-resource-pulumi-nodejs",),
+            bundle="pulumi",
+            on_path=True,
+        ),
+        Tool("pulumi-language-go", PULUMI_VERSION, mebibytes=37, bundle="pulumi", on_path=True),
+        Tool(
+            "pulumi-language-yaml",
+            "1.32.0",
+            mebibytes=36,
+            bundle="pulumi",
+            go=GoModule("yaml", "github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml", 60),
+            on_path=True,
+        ),
+        # Not on PATH: the engine takes it from its own plugin folder and warns about one found on PATH.
+        Tool(
+            "pulumi-resource-kubernetes", KUBERNETES_PLUGIN_VERSION, mebibytes=307, bundle="kubernetes-plugin"
+        ),
+        Tool(
+            "controlplane",
+            KUBERNETES_VERSION,
+            mebibytes=120,
+            bundle="kubernetes",
+            go=GoModule("controlplane", "codecanvas.tools/controlplane", 240),
+        ),
+        Tool(
+            "kwok",
+            KWOK_VERSION,
+            mebibytes=84,
+            bundle="kwok",
+            go=GoModule("kwok", "sigs.k8s.io/kwok/cmd/kwok", 90),
+        ),
+        Tool(
+            "helm",
+            HELM_VERSION,
+            mebibytes=76,
+            bundle="helm",
+            go=GoModule("helm", "helm.sh/helm/v3/cmd/helm", 60),
+        ),
+    )
+}

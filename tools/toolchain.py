@@ -1,0 +1,237 @@
+"""Finds or makes the tools that a run needs.
+
+Each tool is looked for in a fixed order: what an environment variable names, the cache, the prebuilt tools
+beside the checkout, the official release, an own build from pinned Go modules.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tools.cache import cache_dir, locked
+from tools.console import say
+from tools.errors import ToolsError
+from tools.pins import TOOLS, Platform, Tool
+from tools.prebuilt import PrebuiltSource
+from tools.sources import UnavailableError
+from tools.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from tools.sources import Source
+    from tools.store import Stored
+
+CHECKOUT = Path(__file__).parents[1]
+_THREADS = 2
+
+_announced: set[tuple[str, str]] = set()
+_announcing = threading.Lock()
+
+
+def ensure(*names: str, quiet: bool = False) -> dict[str, Path]:
+    """Find or make the named tools (all of them where none is named) and give each one's absolute path.
+
+    Says one line a tool, once in a process; `quiet` leaves out the lines about what was there already.
+    Raises ToolsError, once for all tools that cannot be had.
+    """
+    return Toolchain.default().ensure(names or tuple(TOOLS), quiet=quiet)
+
+
+def bin_dir() -> Path:
+    """Give the folder to put first on PATH: in it `ensure` puts pulumi, its language hosts and their scripts.
+
+    Which folder it is depends on the pinned versions and on overrides: checkouts that differ in these share a
+    cache and never see each other's tools.
+    """
+    return Toolchain.default().bin_dir()
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """A cache, the places that tools come from, and the environment that may override them."""
+
+    cache: Path
+    platform: Platform
+    environment: Mapping[str, str]
+    ready_sources: Sequence[Source]
+    build_sources: Sequence[Source]
+
+    @staticmethod
+    def default() -> Toolchain:
+        """Give the tool chain of this checkout on this machine."""
+        platform = Platform.current()
+        return Toolchain(
+            cache=cache_dir(),
+            platform=platform,
+            environment=os.environ,
+            ready_sources=[PrebuiltSource(CHECKOUT.parent / "shared" / "toolchain", platform)],
+            build_sources=[],
+        )
+
+    @property
+    def store(self) -> Store:
+        """The tools in the cache."""
+        return Store(self.cache, self.platform)
+
+    def override(self, tool: Tool) -> Path | None:
+        """Give the executable that the environment names for the tool. Raises ToolsError if it is none."""
+        value = self.environment.get(tool.variable)
+        if not value:
+            return None
+        path = Path(value).expanduser().absolute()
+        if not path.is_file() or not os.access(path, os.X_OK):
+            raise ToolsError(
+                f"{tool.variable} names {path}, which is not an executable file; correct or unset it"
+            )
+        return path
+
+    def bin_dir(self) -> Path:
+        """See the function of this name."""
+        key = [
+            (tool.name, tool.version, self.environment.get(tool.variable, ""))
+            for tool in _on_path(TOOLS.values())
+        ]
+        digest = hashlib.sha256(repr((str(self.platform), key)).encode()).hexdigest()
+        path = self.cache / "bin" / digest[:12]
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def ensure(self, names: Iterable[str], *, quiet: bool = False) -> dict[str, Path]:
+        """See the function of this name."""
+        tools = [_tool_named(name) for name in dict.fromkeys(names)]
+        overrides = {tool.name: path for tool in tools if (path := self.override(tool)) is not None}
+        wanted = [tool for tool in tools if tool.name not in overrides]
+        stored = self._obtain_all(wanted, quiet=quiet)
+
+        paths = {}
+        for tool in tools:
+            if tool.name in overrides:
+                _announce(tool, f"{tool.name}: {overrides[tool.name]} ({tool.variable})", quiet=quiet)
+                files = _with_scripts(overrides[tool.name], tool)
+            else:
+                files = {name: stored[tool.name].directory / name for name in stored[tool.name].files}
+            paths[tool.name] = self._link(files)[tool.name] if tool.on_path else files[tool.name]
+        return paths
+
+    def _obtain_all(self, tools: Sequence[Tool], *, quiet: bool) -> dict[str, Stored]:
+        found: dict[str, Stored] = {}
+        for tool in tools:
+            stored = self.store.find(tool)
+            if stored is not None:
+                _announce(tool, f"{tool.name} {tool.version}: in the cache, {stored.origin}", quiet=quiet)
+                found[tool.name] = stored
+        missing = sorted((tool for tool in tools if tool.name not in found), key=lambda tool: -tool.mebibytes)
+        tried: dict[str, list[str]] = {tool.name: [] for tool in missing}
+
+        def obtain_ready(tool: Tool) -> Stored | None:
+            return self._obtain(tool, self.ready_sources, tried[tool.name])
+
+        with ThreadPoolExecutor(_THREADS) as pool:
+            results = list(pool.map(obtain_ready, missing))
+        # Builds come last and one after the other: each uses every core already.
+        for tool, ready in zip(missing, results, strict=True):
+            stored = ready or self._obtain(tool, self.build_sources, tried[tool.name])
+            if stored is not None:
+                found[tool.name] = stored
+        lost = [tool for tool in missing if tool.name not in found]
+        if lost:
+            raise ToolsError("\n".join(_describe_failure(tool, tried[tool.name]) for tool in lost))
+        return found
+
+    def _obtain(self, tool: Tool, sources: Iterable[Source], tried: list[str]) -> Stored | None:
+        """Take the tool from the first source that has it; note in `tried` why others had not."""
+        directory = self.store.directory(tool)
+        with locked(directory, waiting=lambda: say(f"{tool.name}: waiting for another run that prepares it")):
+            stored = self.store.find(tool)
+            if stored is not None:
+                _announce(tool, f"{tool.name} {tool.version}: in the cache, {stored.origin}")
+                return stored
+            if not tried and self.store.is_present(tool):
+                say(f"{tool.name} {tool.version}: damaged in the cache, made again")
+            for source in sources:
+                started = time.monotonic()
+                try:
+                    stored = self.store.install(tool, lambda path, source=source: source.fill(tool, path))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+                except UnavailableError as error:
+                    tried.append(f"{source.label}: {error}")
+                    continue
+                _announce(
+                    tool, f"{tool.name} {tool.version}: {stored.origin} ({time.monotonic() - started:.1f} s)"
+                )
+                return stored
+        return None
+
+    def _link(self, files: Mapping[str, Path]) -> dict[str, Path]:
+        """Put files into the PATH folder.
+
+        As hard links or copies: the engine follows a symbolic link of its own executable and then warns about
+        the language hosts that it finds on PATH instead of beside the link's target.
+        """
+        directory = self.bin_dir()
+        with locked(directory):
+            return {name: _link_file(path, directory / name) for name, path in files.items()}
+
+
+def _tool_named(name: str) -> Tool:
+    try:
+        return TOOLS[name]
+    except KeyError:
+        raise ToolsError(f"no tool is named {name!r}; there are {', '.join(TOOLS)}") from None
+
+
+def _on_path(tools: Iterable[Tool]) -> list[Tool]:
+    return [tool for tool in tools if tool.on_path]
+
+
+def _announce(tool: Tool, line: str, *, quiet: bool = False) -> None:
+    with _announcing:
+        if quiet or (tool.name, tool.version) in _announced:
+            return
+        _announced.add((tool.name, tool.version))
+    say(line)
+
+
+def _with_scripts(executable: Path, tool: Tool) -> dict[str, Path]:
+    """Give an override's files under the tool's names: the executable and the scripts that lie beside it."""
+    scripts = {script: executable.with_name(script) for script in tool.scripts}
+    return {tool.name: executable, **{name: path for name, path in scripts.items() if path.is_file()}}
+
+
+def _link_file(source: Path, target: Path) -> Path:
+    if target.exists() and _same(source, target):
+        return target
+    fresh = target.with_name(f".{target.name}.part")
+    fresh.unlink(missing_ok=True)
+    try:
+        fresh.hardlink_to(source)
+    except OSError:
+        shutil.copy2(source, fresh)
+    fresh.replace(target)
+    return target
+
+
+def _same(source: Path, target: Path) -> bool:
+    one, other = source.stat(), target.stat()
+    if (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino):
+        return True
+    return (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
+
+
+def _describe_failure(tool: Tool, tried: Iterable[str]) -> str:
+    lines = [
+        f"{tool.name} {tool.version} cannot be had:",
+        f"  {tool.variable}: not set",
+        "  cache: not there",
+    ]
+    lines += [f"  {attempt}" for attempt in tried]
+    lines.append(f"  To get it: install {tool.name} {tool.version} and set {tool.variable} to its path.")
+    return "\n".join(lines)
