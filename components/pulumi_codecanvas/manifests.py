@@ -1,0 +1,25 @@
+"""What every manifest of ours shares."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def object_metadata(
+    name: object, *, labels: Mapping[str, Any], annotations: Mapping[str, Any], namespace: object = None
+) -> dict[str, Any]:
+    """Describe an object's metadata; empty maps and a missing namespace are left out.
+
+    Leaves may be opaque objects, such as Pulumi outputs: they are passed on as they are.
+    """
+    metadata: dict[str, Any] = {"name": name}
+    if namespace is not None:
+        metadata["namespace"] = namespace
+    if labels:
+        metadata["labels"] = dict(labels)
+    if annotations:
+        metadata["annotations"] = dict(annotations)
+    return metadata
