@@ -1,0 +1,1 @@
+"""The pieces of the local cluster; `tools.cluster` puts them together."""

@@ -1,0 +1,110 @@
+"""Starting, finding and ending the processes of a cluster.
+
+A process belongs to a cluster when its command line has the part's mark (`Layout.mark`); the pid file is
+only the quick way to it. So a pid file that outlived its process, or names a process of somebody else, does
+no harm, and a process whose starter was killed before it wrote the pid file is found all the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import psutil
+
+from tools.localcluster.files import write_private
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from tools.localcluster.parts import Layout
+
+TERM_SECONDS = 4.0
+KILL_SECONDS = 5.0
+
+
+def spawn(layout: Layout, name: str, command: Sequence[str], working_directory: Path) -> psutil.Process:
+    """Start a process that outlives this one, with its output in the part's log.
+
+    It gets a session of its own, so that a Ctrl-C in this terminal is not for it, and an environment without
+    the user's settings (kubeconfig, proxies, home).
+    """
+    log = layout.log(name)
+    log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if log.exists():
+        log.replace(log.with_suffix(".log.old"))
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(layout.directory)}
+    with log.open("wb") as output:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd=working_directory,
+            env=environment,
+        )
+    write_private(layout.pid(name), f"{child.pid}\n")
+    # Its end is seen through psutil, which reaps it; to subprocess it is over.
+    child.returncode = 0
+    return psutil.Process(child.pid)
+
+
+def find(layout: Layout, name: str) -> psutil.Process | None:
+    """Find the running process of a part."""
+    process = _read_pid_file(layout, name)
+    if process is not None:
+        return process
+    return next(iter(find_all(layout, [name])), None)
+
+
+def find_all(layout: Layout, names: Iterable[str]) -> list[psutil.Process]:
+    """Find every running process of these parts, also such that no pid file names."""
+    marks = {layout.mark(name) for name in names}
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        command = process.info["cmdline"] or []
+        if not marks.isdisjoint(command) and process.info["status"] != psutil.STATUS_ZOMBIE:
+            found.append(process)
+    return found
+
+
+def end(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
+    """End processes: ask first, then make them. Gives those that are still there, normally none."""
+    for process in processes:
+        _send(process, psutil.Process.terminate)
+    _, alive = psutil.wait_procs(processes, timeout=TERM_SECONDS)
+    for process in alive:
+        _send(process, psutil.Process.kill)
+    _, alive = psutil.wait_procs(alive, timeout=KILL_SECONDS)
+    return alive
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Tell whether the process still runs. A child of ours that has ended is reaped on the way."""
+    try:
+        if process.status() != psutil.STATUS_ZOMBIE:
+            return process.is_running()
+        process.wait(timeout=0)
+    except (psutil.NoSuchProcess, psutil.TimeoutExpired):
+        pass
+    return False
+
+
+def _read_pid_file(layout: Layout, name: str) -> psutil.Process | None:
+    """Give the process that the pid file names, if it is this part of this cluster."""
+    try:
+        process = psutil.Process(int(layout.pid(name).read_text()))
+        if layout.mark(name) in process.cmdline() and is_alive(process):
+            return process
+    except (OSError, ValueError, psutil.Error):
+        pass
+    return None
+
+
+def _send(process: psutil.Process, signal: Callable[[psutil.Process], None]) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        signal(process)
