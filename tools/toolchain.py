@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tools.store import Stored
 
 CHECKOUT = Path(__file__).parents[1]
+PULUMI_TOOLS = tuple(tool.name for tool in TOOLS.values() if tool.on_path)
 _THREADS = 2
 
 _announced: set[tuple[str, str]] = set()
@@ -96,10 +97,8 @@ class Toolchain:
 
     def bin_dir(self) -> Path:
         """See the function of this name."""
-        key = [
-            (tool.name, tool.version, self.environment.get(tool.variable, ""))
-            for tool in _on_path(TOOLS.values())
-        ]
+        tools = (TOOLS[name] for name in PULUMI_TOOLS)
+        key = [(tool.name, tool.version, self.environment.get(tool.variable, "")) for tool in tools]
         digest = hashlib.sha256(repr((str(self.platform), key)).encode()).hexdigest()
         path = self.cache / "bin" / digest[:12]
         path.mkdir(parents=True, exist_ok=True)
@@ -186,10 +185,6 @@ def _tool_named(name: str) -> Tool:
         return TOOLS[name]
     except KeyError:
         raise ToolsError(f"no tool is named {name!r}; there are {', '.join(TOOLS)}") from None
-
-
-def _on_path(tools: Iterable[Tool]) -> list[Tool]:
-    return [tool for tool in tools if tool.on_path]
 
 
 def _announce(tool: Tool, line: str, *, quiet: bool = False) -> None:
