@@ -215,9 +215,7 @@ class LocalCluster:
 
     def kill_part(self, part: str) -> None:
         """Kill a part as a crash would; `start` brings it back."""
-        process = self.process(part)
-        process.kill()
-        process.wait(processes.KILL_SECONDS)
+        processes.kill(self.process(part))
 
     def restart_part(self, part: str) -> None:
         """Stop a part, start it again on the same port and wait until the whole cluster is ready."""
@@ -299,7 +297,7 @@ class LocalCluster:
         self._run(parts[:2])
         self._await_healthy(parts[:2], deadline)
         self._run(parts[2:])
-        self._furnish(deadline)
+        self._furnish(parts, deadline)
         self._await_healthy(parts, deadline)
 
     def _describe(self, ports: Ports) -> tuple[Part, ...]:
@@ -327,25 +325,24 @@ class LocalCluster:
     def _await_healthy(self, parts: Sequence[Part], deadline: float) -> None:
         with api.open_client(self._layout.credentials, timeout=2.0) as client:
             for part in parts:
-                self._wait(part, partial(api.is_healthy, client, part.health), deadline)
+                self._wait(parts, part.name, partial(api.is_healthy, client, part.health), deadline)
 
-    def _furnish(self, deadline: float) -> None:
+    def _furnish(self, parts: Sequence[Part], deadline: float) -> None:
         """Make the node, and the types of objects that a cluster with CSI snapshots knows."""
         node = yaml.safe_load((_DATA / "node.yaml").read_text())
         crd = (_DATA / "volume-snapshot-class.yaml").read_text()
         with self._open_admin_client() as client:
             api.make_node(client, node["metadata"]["name"], node)
             api.apply(client, _CRD_PATH + yaml.safe_load(crd)["metadata"]["name"], crd)
-            kwok = next(part for part in self._describe(self._known_ports()) if part.name == "kwok")
-            self._wait(kwok, lambda: api.is_node_ready(client, node["metadata"]["name"]), deadline)
+            self._wait(parts, "kwok", partial(api.is_node_ready, client, node["metadata"]["name"]), deadline)
 
-    def _wait(self, part: Part, ready: Callable[[], bool], deadline: float) -> None:
-        """Wait until a part is ready; fail as soon as any part that was started is dead."""
+    def _wait(self, parts: Sequence[Part], name: str, ready: Callable[[], bool], deadline: float) -> None:
+        """Wait until the named part is ready; fail as soon as any of `parts` is dead."""
 
         def check() -> bool:
-            for name in NAMES:
-                if self._layout.pid(name).exists() and processes.find(self._layout, name) is None:
-                    self._fail(name, "ended")
+            for part in parts:
+                if processes.find(self._layout, part.name) is None:
+                    self._fail(part.name, "ended")
             return ready()
 
         try:
@@ -355,7 +352,7 @@ class LocalCluster:
                 retry=tenacity.retry_if_result(lambda result: not result),
             )(check)
         except tenacity.RetryError:
-            self._fail(part.name, f"was not ready after {START_SECONDS:g} s")
+            self._fail(name, f"was not ready after {START_SECONDS:g} s")
 
     def _fail(self, part: str, what: str) -> None:
         tail = read_tail(self.log(part))

@@ -13,6 +13,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import psutil
+import tenacity
 
 from tools.localcluster.files import write_private
 
@@ -62,7 +63,7 @@ def find(layout: Layout, name: str) -> psutil.Process | None:
 
 
 def find_all(layout: Layout, names: Iterable[str]) -> list[psutil.Process]:
-    """Find every running process of these parts, also such that no pid file names."""
+    """Find every running process of these parts, also those that no pid file names."""
     marks = {layout.mark(name) for name in names}
     found = []
     for process in psutil.process_iter(["cmdline", "status"]):
@@ -76,11 +77,16 @@ def end(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
     """End processes: ask first, then make them. Gives those that are still there, normally none."""
     for process in processes:
         _send(process, psutil.Process.terminate)
-    _, alive = psutil.wait_procs(processes, timeout=TERM_SECONDS)
+    alive = _await_end(processes, TERM_SECONDS)
     for process in alive:
         _send(process, psutil.Process.kill)
-    _, alive = psutil.wait_procs(alive, timeout=KILL_SECONDS)
-    return alive
+    return _await_end(alive, KILL_SECONDS)
+
+
+def kill(process: psutil.Process) -> None:
+    """Kill a process without a warning, as a crash would, and wait for its end."""
+    _send(process, psutil.Process.kill)
+    _await_end([process], KILL_SECONDS)
 
 
 def is_alive(process: psutil.Process) -> bool:
@@ -92,6 +98,23 @@ def is_alive(process: psutil.Process) -> bool:
     except (psutil.NoSuchProcess, psutil.TimeoutExpired):
         pass
     return False
+
+
+def _await_end(processes: Sequence[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Wait for the end of processes; give those that still run after `seconds`.
+
+    psutil's own wait takes a process for alive until its parent has reaped it, which may be anybody.
+    """
+
+    def check() -> list[psutil.Process]:
+        return [process for process in processes if is_alive(process)]
+
+    return tenacity.Retrying(
+        stop=tenacity.stop_after_delay(seconds),
+        wait=tenacity.wait_fixed(0.05),
+        retry=tenacity.retry_if_result(bool),
+        retry_error_callback=lambda _: check(),
+    )(check)
 
 
 def _read_pid_file(layout: Layout, name: str) -> psutil.Process | None:
