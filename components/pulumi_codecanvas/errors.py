@@ -32,7 +32,8 @@ class Fault:
 
     def within(self, prefix: str) -> Fault:
         """Give the same fault as seen from an outer mapping."""
-        path = ".".join(part for part in (prefix, self.path) if part)
+        joint = "" if prefix.endswith(":") else "."
+        path = joint.join(part for part in (prefix, self.path) if part)
         return Fault(path, self.cause, self.remedy)
 
 

@@ -1,0 +1,396 @@
+"""The arguments of a computing platform, and the check that finds every fault in them at once.
+
+The docstring under each key of `ComputingPlatformArgs` is also its text in the package's schema.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypedDict
+from urllib.parse import urlsplit
+
+from .chart_values import derive_instance_id, owned_key_faults
+from .checks import (
+    annotation_faults,
+    dns_label_faults,
+    label_faults,
+    release_name_faults,
+    suggest,
+    type_name,
+)
+from .connection import contradictions
+from .errors import Fault, InvalidArgumentsError
+from .freeze import freeze_faults
+from .hardening import limits_faults, pod_security_faults, quota_faults, service_account_faults
+from .keys import private_key_faults
+from .pod_template import PodTemplate, load_pod_template
+from .snippet import parse_snippet
+from .storage import storage_faults
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pulumi import Input
+
+
+class ComputingPlatformArgs(TypedDict, total=False):
+    """The arguments of a `ComputingPlatform`."""
+
+    server_url: Input[str]
+    """Address of the CodeCanvas application that the operator dials, such as `http://codecanvas.example.com:8098`.
+    Required unless `connection_snippet` is given."""
+    platform_name: str
+    """Name of the connection in CodeCanvas, a DNS-1123 label; also the stem of every child's name. Defaults to the
+    resource's name."""
+    instance_id: Input[str]
+    """The operator's instance ID (`operator.secret.instanceId`). Defaults to a UUID derived from the platform's name,
+    the same on every machine and in every run."""
+    namespace: str
+    """Kubernetes namespace in which dev environments run. A change replaces the platform. Defaults to
+    `platform_name`."""
+    create_namespace: bool
+    """Whether to create the namespace. `false` adopts an existing one: it keeps its own labels, and deleting the
+    platform leaves it and every foreign object in it. Defaults to `true`."""
+    operator_namespace: str
+    """Namespace of the operator's Helm release. Defaults to `namespace`."""
+    create_operator_namespace: bool
+    """Whether to create `operator_namespace` where it differs from `namespace`. `false` adopts an existing one, such
+    as one that several platforms share. Defaults to `true`."""
+    pod_template: Any
+    """The worker pod: YAML text, a mapping, or the path of a `.yaml` or `.yml` file relative to the program. It must
+    be one `v1` `Pod` with a container named `worker-main`. Defaults to a bare `worker-main` Pod."""
+    propagate_env: Sequence[str]
+    """Names of environment variables that `worker-main` passes on into dev-environment containers."""
+    propagate_paths: Sequence[str]
+    """Paths of files that `worker-main` passes on into dev-environment containers."""
+    service_accounts: Mapping[str, Mapping[str, Input[str]]]
+    """Kubernetes ServiceAccounts to create in `namespace`: name to annotations, which carry the cloud rights of dev
+    environments (IRSA on EKS, Workload Identity on GKE)."""
+    labels: Mapping[str, str]
+    """Labels put on every object that the platform owns."""
+    annotations: Mapping[str, str]
+    """Annotations put on every object that the platform owns."""
+    chart: str
+    """The operator's Helm chart: an `oci://` reference, a chart name (with `chart_repository`) or a local path.
+    Defaults to the published operator chart."""
+    chart_version: str
+    """Version of the chart. Defaults to the version that this package was made for; without effect on a local
+    path."""
+    chart_repository: str
+    """URL of the Helm repository that holds `chart`."""
+    chart_username: Input[str]
+    """User name for a private chart registry or repository."""
+    chart_password: Input[str]
+    """Password for a private chart registry or repository."""
+    release_name: str
+    """Name of the Helm release, used as it is. Defaults to `codecanvas-operator`."""
+    values: Input[Mapping[str, Any]]
+    """Helm values, merged under those that this package sets. Overriding a key that the package owns is an error that
+    names it."""
+    private_key: Input[str]
+    """Private key of the connection: an EC P-256 key as PEM. Defaults to a generated one."""
+    token_version: str
+    """A change makes a new key and restarts the operator on it. Defaults to `"1"`."""
+    connection_snippet: Input[str]
+    """The `helm upgrade` command from the platform's settings page in CodeCanvas, with the generated token in it.
+    Chart, version, release, namespace and every `--set` value come from it. Excludes `private_key` and
+    `server_url`."""
+    freeze: bool
+    """Block new dev environments and stop the running ones; volumes stay. Defaults to `false`."""
+    freeze_reason: str
+    """Why the platform is frozen: shown to whoever is refused."""
+    freeze_mode: str
+    """How a freeze blocks: `policy` (a ValidatingAdmissionPolicy, Kubernetes 1.30 and later) or `quota` (a
+    ResourceQuota of no pods; needs `operator_namespace` to differ from `namespace`). Defaults to `policy`."""
+    stop_timeout: int
+    """Seconds to wait for running dev environments to stop. Defaults to 600."""
+    test_connection: bool
+    """Run the connection checks after every change; a failed check fails the update, by name. Defaults to `true`."""
+    force_delete: bool
+    """Let a delete stop dev environments that are running. Defaults to `false`."""
+    retain_volumes: bool
+    """Let a delete leave the volumes (PersistentVolumeClaims), and so the namespace. Defaults to `false`."""
+    pod_security: str
+    """Pod Security level that the namespace enforces: `privileged`, `baseline` or `restricted`. Audit and warn are set
+    to `baseline`. Defaults to `privileged`, which Docker in the worker pod needs unless Sysbox is used."""
+    quota: Mapping[str, Any]
+    """ResourceQuota for `namespace`: resource name to quantity, such as `requests.cpu: "64"`."""
+    limits: Mapping[str, Any]
+    """LimitRange for the containers in `namespace`: any of `default`, `defaultRequest`, `min`, `max` and
+    `maxLimitRequestRatio`, each a mapping of resource name to quantity."""
+    network_policy: bool
+    """Isolate `namespace` by a NetworkPolicy: no traffic in from other namespaces but the operator's, no access to the
+    cloud's metadata address. Defaults to `false`."""
+    storage: Any
+    """StorageClass and VolumeSnapshotClass for dev environments: `eks`, `gke`, or a mapping with `driver` and
+    parameters. Defaults to none."""
+    kubeconfig: Input[str]
+    """Kubeconfig of the platform's cluster: the file's content or its path. Defaults to the ambient one."""
+    context: str
+    """Context of the kubeconfig to use. Defaults to its current one."""
+    timeout: int
+    """Seconds that the Helm release may take to become ready. Defaults to 600."""
+    skip_await: bool
+    """Do not wait for the release's workloads to become ready. Defaults to `false`."""
+
+
+SECRET_ARGUMENTS = frozenset({"private_key", "chart_password", "kubeconfig", "connection_snippet"})
+"""Arguments that are secret from the first Output on, however they arrive."""
+
+ARGUMENTS: dict[str, str] = {
+    # A TypedDict holds annotations as ForwardRefs because evaluating them would import pulumi.
+    name: getattr(hint, "__forward_arg__", str(hint))
+    for name, hint in ComputingPlatformArgs.__annotations__.items()
+}
+"""Argument name to its annotation's text."""
+
+
+@dataclass(frozen=True, repr=False)
+class PlatformArgs:
+    """Checked arguments with their defaults filled in. A value typed `Any` may be a `pulumi.Output`.
+
+    Has no repr because some values are secret.
+    """
+
+    platform_name: str
+    pod_template: PodTemplate
+    base_dir: Path
+    instance_id: Any
+    server_url: Any = None
+    namespace: str | None = None
+    create_namespace: bool = True
+    operator_namespace: str | None = None
+    create_operator_namespace: bool = True
+    service_accounts: Any = None
+    labels: Mapping[str, str] | None = None
+    annotations: Mapping[str, str] | None = None
+    chart: str | None = None
+    chart_version: str | None = None
+    chart_repository: str | None = None
+    chart_username: Any = None
+    chart_password: Any = None
+    release_name: str | None = None
+    values: Any = None
+    private_key: Any = None
+    token_version: str = "1"  # noqa: S105 - a version, not a token
+    connection_snippet: Any = None
+    freeze: bool = False
+    freeze_reason: str | None = None
+    freeze_mode: str = "policy"
+    stop_timeout: int = 600
+    test_connection: bool = True
+    force_delete: bool = False
+    retain_volumes: bool = False
+    pod_security: str = "privileged"
+    quota: Mapping[str, Any] | None = None
+    limits: Mapping[str, Any] | None = None
+    network_policy: bool = False
+    storage: Any = None
+    kubeconfig: Any = None
+    context: str | None = None
+    timeout: int = 600
+    skip_await: bool = False
+
+
+def check_args(
+    name: str, args: Mapping[str, Any], *, base_dir: Path, spell: Callable[[str], str] = str
+) -> PlatformArgs:
+    """Check the arguments of the platform `name` and fill in the defaults.
+
+    Args:
+        name: the resource's name, the default of `platform_name`.
+        args: argument name (snake_case) to value; None counts as not given.
+        base_dir: folder that relative paths start from.
+        spell: how the user spells an argument's name, for the faults' paths.
+
+    Raises:
+        InvalidArgumentsError: with every fault; each path starts with the argument's name.
+
+    """
+    given = {key: value for key, value in args.items() if value is not None}
+    faults = [_unknown_fault(key, spell) for key in given if key not in ARGUMENTS]
+    typed: dict[str, Any] = {}
+    for key in ARGUMENTS:
+        if key in given:
+            value, fault = _check_type(key, given[key])
+            if fault:
+                faults.append(fault)
+            else:
+                typed[key] = value
+    typed.setdefault("platform_name", name)
+    typed.setdefault("instance_id", derive_instance_id(str(typed["platform_name"])))
+    faults += _value_faults(typed) + _combination_faults(typed, base_dir)
+    propagated = {key: typed.pop(key, ()) for key in ("propagate_env", "propagate_paths")}
+    try:
+        typed["pod_template"] = load_pod_template(typed.get("pod_template"), base_dir=base_dir, **propagated)
+    except InvalidArgumentsError as error:
+        faults += [_under_template(fault) for fault in error.faults]
+    if faults:
+        raise InvalidArgumentsError(_respell(fault, spell) for fault in faults)
+    return PlatformArgs(base_dir=base_dir, **typed)
+
+
+def to_camel(name: str) -> str:
+    """Spell an argument as Pulumi configs and other languages do: `server_url` -> `serverUrl`."""
+    head, *tail = name.split("_")
+    return head + "".join(part.capitalize() for part in tail)
+
+
+def from_camel(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Rename known arguments to snake_case; unknown ones keep the name that the user typed."""
+    return {_SNAKE.get(key, key): value for key, value in inputs.items()}
+
+
+_SNAKE = {to_camel(name): name for name in ARGUMENTS}
+
+
+def is_plain(value: object) -> bool:
+    """Say whether a value is known now, as opposed to a `pulumi.Output`."""
+    return value is None or isinstance(value, (str, bool, int, float, list, tuple, Mapping))
+
+
+_VALUE_CHECKS: dict[str, Callable[[str, Any], list[Fault]]] = {
+    "platform_name": dns_label_faults,
+    "namespace": dns_label_faults,
+    "operator_namespace": dns_label_faults,
+    "release_name": release_name_faults,
+    "labels": label_faults,
+    "annotations": annotation_faults,
+    "service_accounts": service_account_faults,
+    "pod_security": pod_security_faults,
+    "quota": quota_faults,
+    "limits": limits_faults,
+    "storage": storage_faults,
+}
+"""Checks of one plain value each: they take its path and the value."""
+
+
+def _value_faults(typed: Mapping[str, Any]) -> list[Fault]:
+    """Check each argument by itself; outputs are left to the time when they are known."""
+    faults = [
+        fault
+        for key, check in _VALUE_CHECKS.items()
+        if key in typed and is_plain(typed[key])
+        for fault in check(key, typed[key])
+    ]
+    if isinstance(typed.get("private_key"), str):
+        faults += [fault.within("private_key") for fault in private_key_faults(typed["private_key"])]
+    if isinstance(typed.get("values"), Mapping):
+        faults += owned_key_faults(typed["values"])
+    if isinstance(typed.get("server_url"), str):
+        faults += _url_faults(typed["server_url"])
+    return faults
+
+
+def _url_faults(url: str) -> list[Fault]:
+    try:
+        parts = urlsplit(url)
+        right = bool(parts.scheme and parts.hostname) and "@" not in parts.netloc and parts.port != 0
+    except ValueError:
+        right = False
+    if right and not re.search(r"\s", url):
+        return []
+    return [Fault("server_url", "is not a URL", "write it as in http://codecanvas.example.com:8098")]
+
+
+def _combination_faults(typed: Mapping[str, Any], base_dir: Path) -> list[Fault]:
+    """Check arguments against each other."""
+    faults = _source_faults(typed)
+    snippet = typed.get("connection_snippet")
+    if isinstance(snippet, str):
+        try:
+            faults += contradictions(typed, parse_snippet(snippet, base_dir=base_dir))
+        except InvalidArgumentsError as error:
+            faults += [fault.within("connection_snippet") for fault in error.faults]
+    namespace = typed.get("namespace", typed["platform_name"])
+    faults += freeze_faults(typed.get("freeze_mode", "policy"), namespace, typed.get("operator_namespace", namespace))
+    if typed.get("chart_repository") and str(typed.get("chart", "")).startswith("oci://"):
+        faults.append(Fault("chart_repository", "does not go with an oci:// chart", "put the registry into `chart`"))
+    if ("chart_username" in typed) != ("chart_password" in typed):
+        missing = "chart_password" if "chart_username" in typed else "chart_username"
+        faults.append(Fault(missing, "is missing", "a private registry needs both user name and password"))
+    return faults
+
+
+def _source_faults(typed: Mapping[str, Any]) -> list[Fault]:
+    """Check that the connection comes from a snippet or from a server's address, not from both or neither."""
+    if "connection_snippet" not in typed:
+        needed = "give the address that the operator dials, or a connectionSnippet"
+        return [] if "server_url" in typed else [Fault("server_url", "is missing", needed)]
+    return [
+        Fault(key, "does not go with a connection snippet, which brings its own", "remove one of the two")
+        for key in ("server_url", "private_key")
+        if key in typed
+    ]
+
+
+def _under_template(fault: Fault) -> Fault:
+    """Place a fault of the pod template, unless it is in an argument of its own."""
+    return fault if _SNAKE.get(_head(fault.path)) in {"propagate_env", "propagate_paths"} else _in_template(fault)
+
+
+def _in_template(fault: Fault) -> Fault:
+    return Fault("pod_template" + (f": {fault.path}" if fault.path else ""), fault.cause, fault.remedy)
+
+
+def _unknown_fault(key: str, spell: Callable[[str], str]) -> Fault:
+    known = [spell(name) for name in ARGUMENTS]
+    return Fault(key, "there is no such argument", suggest(key, known) or "see the arguments in the README")
+
+
+def _head(path: str) -> str:
+    found = re.match(r"[A-Za-z_]+", path)
+    return found.group() if found else ""
+
+
+def _respell(fault: Fault, spell: Callable[[str], str]) -> Fault:
+    """Spell the argument at the head of a fault's path as the user does."""
+    head = _head(fault.path)
+    name = _SNAKE.get(head, head)
+    if name not in ARGUMENTS:
+        return fault
+    return Fault(spell(name) + fault.path[len(head) :], fault.cause, fault.remedy)
+
+
+def _check_type(key: str, value: Any) -> tuple[Any, Fault | None]:
+    """Give the value as its annotation promises it, or the fault."""
+    hint = ARGUMENTS[key]
+    if not is_plain(value):
+        if hint.startswith("Input["):
+            return value, None
+        return None, Fault(
+            key,
+            "must be known before the update starts; an output of another resource cannot decide it",
+            "give a plain value",
+        )
+    kind = hint.removeprefix("Input[").removesuffix("]") if hint.startswith("Input[") else hint
+    if kind == "int" and isinstance(value, float) and value.is_integer():
+        value = int(value)  # numbers of other languages and of stack configs arrive as floats
+    if kind == "str" and isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)  # `pulumi config set --path` stores a version `2` as a number
+    problem = _type_problem(kind, value)
+    return value, Fault(key, problem) if problem else None
+
+
+def _type_problem(kind: str, value: Any) -> str:
+    """Say what is wrong with a plain value of an argument of this kind; empty if nothing is."""
+    simple = {
+        "str": (isinstance(value, str), "text"),
+        "bool": (isinstance(value, bool), "true or false"),
+        "int": (
+            isinstance(value, int) and not isinstance(value, bool) and value > 0,
+            "a whole number above 0",
+        ),
+    }
+    if kind in simple:
+        right, wanted = simple[kind]
+        return "" if right else f"must be {wanted}, not {type_name(value)}"
+    if kind.startswith("Sequence"):
+        right = isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value)
+        return "" if right else f"must be a list of text, not {type_name(value)}"
+    if kind.startswith("Mapping"):
+        right = isinstance(value, Mapping) and all(isinstance(item, str) for item in value)
+        return "" if right else f"must be a mapping, not {type_name(value)}"
+    return ""

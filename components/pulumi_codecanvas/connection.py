@@ -1,0 +1,119 @@
+"""What connects a platform: where its release lives and with which values, from arguments or a snippet."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .chart_values import DEFAULT_CHART, DEFAULT_CHART_VERSION, DEFAULT_RELEASE_NAME
+from .errors import Fault
+
+if TYPE_CHECKING:
+    from .args import PlatformArgs
+    from .snippet import Snippet
+
+
+@dataclass(frozen=True, repr=False)
+class Place:
+    """The place and the chart of a platform's operator. Has no repr because some values are secret."""
+
+    namespace: str
+    operator_namespace: str
+    release_name: str
+    chart: str
+    chart_version: str | None
+    chart_repository: str | None
+    chart_username: Any
+    chart_password: Any
+    devel: bool
+
+
+def place_of_args(args: PlatformArgs) -> Place:
+    """Take the connection from the arguments alone."""
+    namespace = args.namespace or args.platform_name
+    chart = args.chart or DEFAULT_CHART
+    default_version = None if args.chart else DEFAULT_CHART_VERSION
+    return Place(
+        namespace=namespace,
+        operator_namespace=args.operator_namespace or namespace,
+        release_name=args.release_name or DEFAULT_RELEASE_NAME,
+        chart=chart,
+        chart_version=args.chart_version or default_version,
+        chart_repository=args.chart_repository,
+        chart_username=args.chart_username,
+        chart_password=args.chart_password,
+        devel=False,
+    )
+
+
+def place_of_snippet(args: Mapping[str, Any], snippet: Snippet) -> Place:
+    """Take the connection from a snippet; the arguments only fill what it leaves open."""
+    target = target_namespace(snippet)
+    release_namespace = snippet.namespace or args.get("operator_namespace") or args.get("namespace")
+    namespace = target or args.get("namespace") or release_namespace or args["platform_name"]
+    return Place(
+        namespace=namespace,
+        operator_namespace=release_namespace or namespace,
+        release_name=snippet.release_name or args.get("release_name") or DEFAULT_RELEASE_NAME,
+        chart=snippet.chart,
+        chart_version=snippet.chart_version or args.get("chart_version"),
+        chart_repository=snippet.chart_repository or args.get("chart_repository"),
+        chart_username=snippet.chart_username or args.get("chart_username"),
+        chart_password=snippet.chart_password or args.get("chart_password"),
+        devel=snippet.devel,
+    )
+
+
+def contradictions(args: Mapping[str, Any], snippet: Snippet) -> list[Fault]:
+    """Find arguments that say something else than the snippet; each fault shows both."""
+    pairs = {
+        "chart": snippet.chart,
+        "chart_version": snippet.chart_version,
+        "chart_repository": snippet.chart_repository,
+        "release_name": snippet.release_name,
+        "operator_namespace": snippet.namespace,
+        "namespace": target_namespace(snippet) or (None if args.get("operator_namespace") else snippet.namespace),
+    }
+    return [
+        Fault(name, f"is `{args[name]}`, but the connection snippet says `{theirs}`", "remove one of the two")
+        for name, theirs in pairs.items()
+        if args.get(name) is not None and theirs is not None and args[name] != theirs
+    ] + _apart(args, snippet)
+
+
+def target_namespace(snippet: Snippet) -> str | None:
+    """Give the namespace that the snippet tells the operator to run dev environments in, if it does."""
+    operator = snippet.values.get("operator")
+    target = operator.get("targetNamespace") if isinstance(operator, Mapping) else None
+    return target if isinstance(target, str) else None
+
+
+def snippet_fingerprint(snippet: Snippet) -> str:
+    """Give a digest of the snippet's values, so that a new token restarts the operator."""
+    text = json.dumps(snippet.values, sort_keys=True, separators=(",", ":"), default=str)
+    return "SHA256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def snippet_key(snippet: Snippet) -> str | None:
+    """Give the private key of a snippet that uses the documented value name."""
+    operator = snippet.values.get("operator")
+    secret = operator.get("secret") if isinstance(operator, Mapping) else None
+    key = secret.get("jwtPrivateKey") if isinstance(secret, Mapping) else None
+    return key if isinstance(key, str) else None
+
+
+def _apart(args: Mapping[str, Any], snippet: Snippet) -> list[Fault]:
+    """Refuse a snippet that splits the namespaces where the arguments do not say so."""
+    target = target_namespace(snippet)
+    if args.get("operator_namespace") or not target or not snippet.namespace or target == snippet.namespace:
+        return []
+    return [
+        Fault(
+            "connection_snippet",
+            f"puts the release into namespace `{snippet.namespace}` and dev environments into `{target}`",
+            f"confirm it with operator_namespace: {snippet.namespace}",
+        )
+    ]

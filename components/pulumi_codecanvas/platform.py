@@ -1,0 +1,493 @@
+"""The component: a namespace, a pod template, a key, the operator's release and what guards them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+
+from pulumi_codecanvas import chart_values, freeze, hardening, storage
+from pulumi_codecanvas.args import ComputingPlatformArgs, PlatformArgs, check_args, is_plain
+from pulumi_codecanvas.connection import (
+    contradictions,
+    place_of_args,
+    place_of_snippet,
+    snippet_fingerprint,
+    snippet_key,
+)
+from pulumi_codecanvas.errors import InvalidArgumentsError
+from pulumi_codecanvas.keys import private_key_faults, public_key_pem
+from pulumi_codecanvas.pod_template import pod_template_object, render_yaml
+from pulumi_codecanvas.resources import (
+    CodeCanvasProvider,
+    ConnectionKey,
+    ConnectionTest,
+    DevEnvironments,
+    HelmRelease,
+    KubernetesObject,
+    KubernetesProvider,
+)
+from pulumi_codecanvas.snippet import Snippet, parse_snippet
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from typing_extensions import Unpack
+
+MAX_HISTORY = 2
+"""Revisions that Helm keeps; each holds the values of its time, so old keys must not linger there."""
+
+
+class ArgumentsError(InvalidArgumentsError, pulumi.RunError):
+    """The arguments have faults; Pulumi shows a `RunError` as text, without a traceback."""
+
+
+class ComputingPlatform(pulumi.ComponentResource):
+    """A computing platform of JetBrains CodeCanvas: the namespace in which dev environments run, connected.
+
+    Creates the namespace, has the API server check the pod template, makes a key, runs the operator's Helm
+    release with it, freezes on request, and tests the connection.
+    """
+
+    platform_name: pulumi.Output[str]
+    """Name of the connection in CodeCanvas."""
+    instance_id: pulumi.Output[str]
+    """The operator's instance ID."""
+    namespace: pulumi.Output[str]
+    """Namespace in which dev environments run."""
+    operator_namespace: pulumi.Output[str]
+    """Namespace of the operator's Helm release."""
+    release_name: pulumi.Output[str]
+    """Name of the Helm release."""
+    release_status: pulumi.Output[str]
+    """Helm's status of the release, such as `deployed`."""
+    chart_version: pulumi.Output[str]
+    """Version of the operator's chart that is installed."""
+    pod_template_yaml: pulumi.Output[str]
+    """The worker pod as normalised YAML, to be pasted into CodeCanvas."""
+    public_key: pulumi.Output[str | None]
+    """Public half of the key, PEM; none where the snippet's token is not a key."""
+    key_fingerprint: pulumi.Output[str]
+    """SHA-256 fingerprint of the public key, or of the snippet's values."""
+    token: pulumi.Output[str | None]
+    """The private key that the operator connects with, secret."""
+    application_values: pulumi.Output[dict[str, Any] | None]
+    """Values for the CodeCanvas application's chart that make the platform connect with no click."""
+    connection: pulumi.Output[list[dict[str, str]]]
+    """The connection checks: name, status (`Success`, `Failed`, `Skipped`) and message of each."""
+    frozen: pulumi.Output[bool]
+    """Whether the platform is frozen."""
+
+    def __init__(
+        self,
+        resource_name: str,
+        args: ComputingPlatformArgs | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+        **kwargs: Unpack[ComputingPlatformArgs],
+    ) -> None:
+        """Declare a computing platform.
+
+        Args:
+            resource_name: the resource's name; the platform's name unless `platform_name` is given.
+            args: the arguments as a mapping; they may be given by keyword as well.
+            opts: Pulumi resource options; `providers` may hold the kubernetes provider of the cluster.
+            kwargs: the arguments by keyword.
+
+        Raises:
+            ArgumentsError: with every fault of the arguments, before anything is registered.
+
+        """
+        checked = _check(resource_name, {**(args or {}), **kwargs})
+        super().__init__("codecanvas:index:ComputingPlatform", resource_name, {}, opts)
+        for name, value in _Builder(self, checked).build().items():
+            setattr(self, name, pulumi.Output.from_input(value))
+        self.register_outputs({name: getattr(self, name) for name in OUTPUTS})
+
+
+OUTPUTS = tuple(name for name in ComputingPlatform.__annotations__)
+"""Names of the component's outputs."""
+
+
+def _check(name: str, args: Mapping[str, Any]) -> PlatformArgs:
+    try:
+        return check_args(name, args, base_dir=Path.cwd())
+    except InvalidArgumentsError as error:
+        raise ArgumentsError(fault.within(name) for fault in error.faults) from None
+
+
+class _Builder:
+    """Registers the children of one platform, in the order in which they depend on each other."""
+
+    def __init__(self, parent: ComputingPlatform, args: PlatformArgs) -> None:
+        self.args = args
+        self.stem = args.platform_name
+        self.parent = parent
+        self.snippet = _parse_later(args)
+        self.children: dict[str, pulumi.ProviderResource] = {}
+        self._add_providers()
+        self.namespace = self._place("namespace")
+        self.operator_namespace = self._place("operator_namespace")
+        self.labels = hardening.owned_labels(args.platform_name, args.labels or {})
+        self.annotations = dict(args.annotations or {})
+
+    def build(self) -> dict[str, Any]:
+        """Register every child and give the component's outputs."""
+        self.home = self._add_namespace()
+        key = self._add_key()
+        template = self._add_pod_template()
+        self._add_hardening()
+        block = self._add_freeze_block()
+        private_key, public_key, fingerprint = self._key_facts(key)
+        release = self._add_release(private_key, after=[template])
+        environments = self._add_environments(after=[release, *block])
+        test = self._add_test(release, fingerprint, after=[environments])
+        return {
+            "platform_name": self.args.platform_name,
+            "instance_id": self.args.instance_id,
+            "namespace": self.namespace,
+            "operator_namespace": self.operator_namespace,
+            "release_name": self._place("release_name"),
+            "release_status": release.status_of_release.apply(lambda status: status.get("status")),
+            "chart_version": release.chart_version,
+            "pod_template_yaml": render_yaml(self.args.pod_template.manifest),
+            "public_key": public_key,
+            "key_fingerprint": fingerprint,
+            "token": private_key,
+            "application_values": self._application_values(public_key),
+            "connection": test.results,
+            "frozen": self.args.freeze,
+        }
+
+    def _options(self, *, after: list[pulumi.Resource] | None = None, inside: bool = False) -> pulumi.ResourceOptions:
+        """Options of a child: its parent, what it waits for, and whether it goes with the namespace."""
+        home = self.home if inside else None
+        waits = [*(after or []), *([home] if home else [])]
+        goes_along = None if self.args.retain_volumes else home
+        return pulumi.ResourceOptions(
+            parent=self.parent,
+            providers=self.children or None,
+            depends_on=waits or None,
+            deleted_with=goes_along,
+        )
+
+    def _add_providers(self) -> None:
+        """Make the providers that the arguments or the stack ask for."""
+        args, stem = self.args, self.stem
+        opts = pulumi.ResourceOptions(parent=self.parent)
+        if args.kubeconfig is not None or args.context is not None:
+            props = {
+                "kubeconfig": None if args.kubeconfig is None else pulumi.Output.secret(args.kubeconfig),
+                "context": args.context,
+            }
+            self.children["kubernetes"] = KubernetesProvider(stem, props, opts)
+        if _default_provider_disabled() and "codecanvas" not in self.parent._providers:  # noqa: SLF001 - no public way
+            self.children["codecanvas"] = CodeCanvasProvider(stem, opts)
+
+    def _place(self, field: str) -> Any:
+        """One fact of the connection: plain from the arguments, an Output from a snippet."""
+        if self.snippet is None:
+            return getattr(place_of_args(self.args), field)
+        return pulumi.Output.unsecret(
+            self.snippet.apply(lambda snippet: getattr(place_of_snippet(vars(self.args), snippet), field))
+        )
+
+    def _add_namespace(self) -> KubernetesObject | None:
+        args = self.args
+        if not args.create_namespace:
+            home = None
+        else:
+            manifest = hardening.namespace_object(
+                self.namespace,
+                pod_security=args.pod_security,
+                labels=self.labels,
+                annotations=self.annotations,
+            )
+            options = pulumi.ResourceOptions(retain_on_delete=args.retain_volumes or None)
+            home = KubernetesObject(
+                f"{self.stem}-namespace",
+                manifest,
+                pulumi.ResourceOptions.merge(self._options(), options),
+            )
+        self.operator_home: KubernetesObject | None = None
+        if args.create_operator_namespace and args.operator_namespace not in {
+            None,
+            args.namespace or self.stem,
+        }:
+            self.operator_home = KubernetesObject(
+                f"{self.stem}-operator-namespace",
+                hardening.plain_namespace(self.operator_namespace, labels=self.labels, annotations=self.annotations),
+                self._options(),
+            )
+        return home
+
+    def _add_key(self) -> ConnectionKey | None:
+        if self.snippet is not None:
+            return None
+        return ConnectionKey(
+            f"{self.stem}-key",
+            token_version=self.args.token_version,
+            private_key=self.args.private_key,
+            opts=self._options(),
+        )
+
+    def _key_facts(self, key: ConnectionKey | None) -> tuple[Any, Any, Any]:
+        """Private key, public key and fingerprint, from the key or from the snippet."""
+        if key is not None:
+            return key.key_pem, key.public_pem, key.digest
+        if self.snippet is None:
+            raise AssertionError("a platform has a key or a snippet")
+        private = self.snippet.apply(snippet_key)
+        return (
+            pulumi.Output.secret(private),
+            pulumi.Output.unsecret(private.apply(_public_half)),
+            pulumi.Output.unsecret(self.snippet.apply(snippet_fingerprint)),
+        )
+
+    def _add_pod_template(self) -> KubernetesObject:
+        template = self.args.pod_template
+        if template.changes:
+            pulumi.log.warn(
+                "pod template: Kubernetes wants text here, so these were quoted: " + ", ".join(template.changes),
+                self.parent,
+            )
+        manifest = pod_template_object(
+            template.manifest,
+            name=self.stem,
+            namespace=self.namespace,
+            labels=self.labels,
+            annotations=self.annotations,
+        )
+        return self._inside("pod-template", manifest)
+
+    def _inside(self, suffix: str, manifest: Mapping[str, Any]) -> KubernetesObject:
+        """Register an object that lives in the platform's namespace and goes with it."""
+        return KubernetesObject(f"{self.stem}-{suffix}", manifest, self._options(inside=True))
+
+    def _add_hardening(self) -> None:
+        """Register service accounts, quota, limits, network policy and storage classes."""
+        args = self.args
+        common: dict[str, Any] = {"labels": self.labels, "annotations": self.annotations}
+        for name in sorted(args.service_accounts or {}):
+            account = hardening.service_account(
+                name,
+                namespace=self.namespace,
+                labels=self.labels,
+                annotations={**self.annotations, **args.service_accounts[name]},
+            )
+            self._inside(f"service-account-{name}", account)
+        if args.quota:
+            self._inside(
+                "quota",
+                hardening.resource_quota(self.stem, namespace=self.namespace, quota=args.quota, **common),
+            )
+        if args.limits:
+            self._inside(
+                "limits",
+                hardening.limit_range(self.stem, namespace=self.namespace, limits=args.limits, **common),
+            )
+        if args.network_policy:
+            self._inside(
+                "network-policy",
+                hardening.network_policy(
+                    self.stem,
+                    namespace=self.namespace,
+                    operator_namespace=self.operator_namespace,
+                    **common,
+                ),
+            )
+        self.storage_manifests = (
+            []
+            if args.storage is None
+            else storage.storage_objects(args.storage, name=storage.storage_name(args.storage, self.stem), **common)
+        )
+        self.classes = [
+            KubernetesObject(f"{self.stem}-{_kebab(manifest['kind'])}", manifest, self._options())
+            for manifest in self.storage_manifests
+        ]
+
+    def _add_freeze_block(self) -> list[pulumi.Resource]:
+        """Register what refuses new dev environments; there only while frozen."""
+        args = self.args
+        if not args.freeze:
+            return []
+        facts: dict[str, Any] = {
+            "platform_name": args.platform_name,
+            "reason": args.freeze_reason,
+            "labels": self.labels,
+            "annotations": self.annotations,
+        }
+        namespace = pulumi.Output.from_input(self.namespace)
+        if args.freeze_mode == "quota":
+            quota = namespace.apply(lambda name: freeze.freeze_quota(namespace=name, **facts))
+            return [self._inside("freeze-quota", _late("v1", "ResourceQuota", quota))]
+        pair = namespace.apply(lambda name: freeze.freeze_policy(namespace=name, **facts))
+        group = "admissionregistration.k8s.io/v1"
+        policy = KubernetesObject(
+            f"{self.stem}-freeze-policy",
+            _late(group, "ValidatingAdmissionPolicy", pair[0]),
+            self._options(),
+        )
+        binding = KubernetesObject(
+            f"{self.stem}-freeze-binding",
+            _late(group, "ValidatingAdmissionPolicyBinding", pair[1]),
+            self._options(after=[policy]),
+        )
+        return [policy, binding]
+
+    def _add_release(self, private_key: Any, *, after: list[pulumi.Resource]) -> HelmRelease:
+        args = self.args
+        username, password = self._place("chart_username"), self._place("chart_password")
+        props = {
+            "name": self._place("release_name"),
+            "namespace": self.operator_namespace,
+            "chart": self._place("chart"),
+            "version": self._place("chart_version"),
+            "devel": self._place("devel"),
+            "repositoryOpts": {
+                "repo": self._place("chart_repository"),
+                "username": username,
+                "password": None if password is None else pulumi.Output.secret(password),
+            },
+            "values": self._release_values(private_key),
+            "atomic": True,
+            "cleanupOnFail": True,
+            "maxHistory": MAX_HISTORY,
+            "timeout": args.timeout,
+            "skipAwait": args.skip_await,
+        }
+        homes = [home for home in (self.home, self.operator_home) if home]
+        return HelmRelease(f"{self.stem}-release", props, self._options(after=[*homes, *after]))
+
+    def _release_values(self, private_key: Any) -> Any:
+        """The release's values: a snippet's with the user's on top, or the user's under ours."""
+        values = self.args.values
+        if self.snippet is not None:
+            both = pulumi.Output.all(self.snippet, values or {})
+            return pulumi.Output.secret(both.apply(lambda pair: chart_values.merge_values(pair[0].values, pair[1])))
+        facts = {
+            "server_url": self.args.server_url,
+            "private_key": private_key,
+            "instance_id": self.args.instance_id,
+            "target_namespace": self.namespace,
+        }
+        if is_plain(values):
+            return chart_values.operator_values(**facts, values=values or {})
+        return pulumi.Output.all(values=values, **facts).apply(
+            lambda known: _checked_values(self.args.platform_name, known)
+        )
+
+    def _cluster(self) -> dict[str, Any]:
+        """What our own resources need to reach the same cluster as the kubernetes provider."""
+        return {
+            "kubeconfig": None if self.args.kubeconfig is None else pulumi.Output.secret(self.args.kubeconfig),
+            "context": self.args.context,
+            "namespace": self.namespace,
+            "namespaceUid": self.home.uid if self.home else None,
+            "ownsNamespace": self.args.create_namespace,
+            "platformName": self.args.platform_name,
+        }
+
+    def _add_environments(self, *, after: list[pulumi.Resource]) -> DevEnvironments:
+        """Register the guard; it comes after the release so that a delete asks it first."""
+        args = self.args
+        props = {
+            **self._cluster(),
+            "frozen": args.freeze,
+            "freezeReason": args.freeze_reason,
+            "freezeMode": args.freeze_mode,
+            "stopTimeout": args.stop_timeout,
+            "forceDelete": args.force_delete,
+            "retainVolumes": args.retain_volumes,
+        }
+        return DevEnvironments(f"{self.stem}-environments", props, self._options(after=after))
+
+    def _add_test(self, release: HelmRelease, fingerprint: Any, *, after: list[pulumi.Resource]) -> ConnectionTest:
+        args = self.args
+        classes = {manifest["kind"]: manifest["metadata"]["name"] for manifest in self.storage_manifests}
+        props = {
+            **self._cluster(),
+            "enabled": args.test_connection,
+            "labels": self.labels if args.create_namespace else None,
+            "operatorNamespace": self.operator_namespace,
+            "releaseName": self._place("release_name"),
+            "keyFingerprint": fingerprint,
+            "podTemplate": args.pod_template.manifest,
+            "frozen": args.freeze,
+            "freezeMode": args.freeze_mode,
+            "freezeReason": args.freeze_reason,
+            "storageClass": classes.get("StorageClass"),
+            "volumeSnapshotClass": classes.get("VolumeSnapshotClass"),
+            "timeout": args.timeout,
+            "triggers": {"revision": release.status_of_release.apply(lambda status: status.get("revision"))},
+        }
+        return ConnectionTest(f"{self.stem}-test", props, self._options(after=[*after, *self.classes]))
+
+    def _application_values(self, public_key: Any) -> Any:
+        known = pulumi.Output.all(
+            name=self.args.platform_name,
+            instance_id=self.args.instance_id,
+            namespace=self.namespace,
+            public_key=public_key,
+        )
+        return known.apply(lambda facts: chart_values.application_values(chart_values.Connection(**facts)))
+
+
+def _parse_later(args: PlatformArgs) -> pulumi.Output[Snippet] | None:
+    """Parse the snippet where its text is known; what it holds is secret."""
+    if args.connection_snippet is None:
+        return None
+
+    def parse(text: str) -> Snippet:
+        try:
+            snippet = parse_snippet(text, base_dir=args.base_dir)
+        except InvalidArgumentsError as error:
+            path = f"{args.platform_name}.connection_snippet"
+            raise ArgumentsError(fault.within(path) for fault in error.faults) from None
+        faults = contradictions(vars(args), snippet)
+        if faults:
+            raise ArgumentsError(fault.within(args.platform_name) for fault in faults)
+        return snippet
+
+    return pulumi.Output.secret(args.connection_snippet).apply(parse)
+
+
+def _checked_values(platform_name: str, known: dict[str, Any]) -> dict[str, Any]:
+    """Merge values that were an output, after the check that plain ones got earlier."""
+    faults = chart_values.owned_key_faults(known["values"])
+    if faults:
+        raise ArgumentsError(fault.within(platform_name) for fault in faults)
+    return chart_values.operator_values(**known)
+
+
+def _public_half(private_key: str | None) -> str | None:
+    """Give the public half of a snippet's token where it is a key that we understand."""
+    if private_key is None or private_key_faults(private_key):
+        return None
+    return public_key_pem(private_key)
+
+
+def _default_provider_disabled() -> bool:
+    """Say whether the stack disables the default provider of this package."""
+    listed = pulumi.runtime.get_config("pulumi:disable-default-providers") or "[]"
+    try:
+        disabled = json.loads(listed)
+    except ValueError:
+        return False
+    return isinstance(disabled, list) and ("*" in disabled or "codecanvas" in disabled)
+
+
+def _late(api_version: str, kind: str, manifest: pulumi.Output[dict[str, Any]]) -> dict[str, Any]:
+    """Write a manifest of which only the type is known now."""
+    return {
+        "apiVersion": api_version,
+        "kind": kind,
+        "metadata": manifest["metadata"],
+        "spec": manifest["spec"],
+    }
+
+
+def _kebab(kind: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind).lower()

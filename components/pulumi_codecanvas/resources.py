@@ -1,0 +1,130 @@
+"""The plugin's custom resources as seen from a program, and raw Kubernetes resources.
+
+Kubernetes objects are registered by type token: the typed `pulumi_kubernetes` modules cost a second of
+start-up and add nothing to manifests that the pure modules already made.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+
+from pulumi_codecanvas.version import VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KUBERNETES_VERSION = "4.30.0"
+"""The kubernetes plugin that this package is made for."""
+
+
+class KubernetesObject(pulumi.CustomResource):
+    """One object in the cluster, given as its manifest."""
+
+    def __init__(self, name: str, manifest: Mapping[str, Any], opts: pulumi.ResourceOptions) -> None:
+        token = f"kubernetes:{_group_version(manifest['apiVersion'])}:{manifest['kind']}"
+        options = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(version=KUBERNETES_VERSION), opts)
+        super().__init__(token, name, dict(manifest), options)
+
+    @property
+    def uid(self) -> pulumi.Output[str | None]:
+        """The object's `metadata.uid`."""
+        return _output(self, "metadata").apply(lambda metadata: (metadata or {}).get("uid"))
+
+
+class HelmRelease(pulumi.CustomResource):
+    """A Helm release through the kubernetes plugin."""
+
+    def __init__(self, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions) -> None:
+        options = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(version=KUBERNETES_VERSION), opts)
+        super().__init__("kubernetes:helm.sh/v3:Release", name, {"version": None, **props, "status": None}, options)
+
+    @property
+    def status_of_release(self) -> pulumi.Output[dict[str, Any]]:
+        """Helm's account of the release: `status`, `revision`, `version`, and so on."""
+        return _output(self, "status").apply(lambda status: status or {})
+
+    @property
+    def chart_version(self) -> pulumi.Output[str]:
+        """The version of the chart that is installed."""
+        return _output(self, "version")
+
+
+class KubernetesProvider(pulumi.ProviderResource):
+    """The kubernetes provider of a platform that names its own kubeconfig or context."""
+
+    def __init__(self, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions) -> None:
+        options = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(version=KUBERNETES_VERSION), opts)
+        super().__init__("kubernetes", name, dict(props), options)
+
+
+class CodeCanvasProvider(pulumi.ProviderResource):
+    """The provider of this package, for stacks in which default providers are disabled."""
+
+    def __init__(self, name: str, opts: pulumi.ResourceOptions) -> None:
+        super().__init__("codecanvas", name, {}, _ours(opts))
+
+
+class ConnectionKey(pulumi.CustomResource):
+    """The key pair of a connection. A changed `tokenVersion` or `privateKey` replaces it."""
+
+    def __init__(self, name: str, *, token_version: str, private_key: Any, opts: pulumi.ResourceOptions) -> None:
+        props = {
+            "tokenVersion": token_version,
+            "privateKey": None if private_key is None else pulumi.Output.secret(private_key),
+            "publicKey": None,
+            "fingerprint": None,
+        }
+        secret = pulumi.ResourceOptions(additional_secret_outputs=["privateKey"])
+        super().__init__(
+            "codecanvas:index:ConnectionKey", name, props, pulumi.ResourceOptions.merge(_ours(opts), secret)
+        )
+
+    @property
+    def key_pem(self) -> pulumi.Output[str]:
+        """The private key as PEM, secret."""
+        return pulumi.Output.secret(_output(self, "privateKey"))
+
+    @property
+    def public_pem(self) -> pulumi.Output[str]:
+        """The public key as PEM."""
+        return _output(self, "publicKey")
+
+    @property
+    def digest(self) -> pulumi.Output[str]:
+        """The public key's fingerprint."""
+        return _output(self, "fingerprint")
+
+
+class DevEnvironments(pulumi.CustomResource):
+    """The dev environments of a platform: stopped by a freeze, guarded and emptied by a delete."""
+
+    def __init__(self, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions) -> None:
+        super().__init__("codecanvas:index:DevEnvironments", name, dict(props), _ours(opts))
+
+
+class ConnectionTest(pulumi.CustomResource):
+    """The named checks of a connection."""
+
+    def __init__(self, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions) -> None:
+        super().__init__("codecanvas:index:ConnectionTest", name, {**props, "checks": None}, _ours(opts))
+
+    @property
+    def results(self) -> pulumi.Output[list[dict[str, str]]]:
+        """The checks: name, status and message of each."""
+        return _output(self, "checks")
+
+
+def _ours(opts: pulumi.ResourceOptions) -> pulumi.ResourceOptions:
+    return pulumi.ResourceOptions.merge(pulumi.ResourceOptions(version=VERSION), opts)
+
+
+def _group_version(api_version: str) -> str:
+    """Write an apiVersion as the kubernetes package's tokens do: the core group has a name there."""
+    return api_version if "/" in api_version else f"core/{api_version}"
+
+
+def _output(resource: pulumi.Resource, name: str) -> pulumi.Output[Any]:
+    value: pulumi.Output[Any] = getattr(resource, name)
+    return value
