@@ -135,9 +135,7 @@ class CustomResource(ABC):
         """
 
     @abstractmethod
-    def diff(
-        self, old_inputs: dict[str, Any], old_outputs: dict[str, Any], new_inputs: dict[str, Any]
-    ) -> Diff:
+    def diff(self, old_inputs: dict[str, Any], old_outputs: dict[str, Any], new_inputs: dict[str, Any]) -> Diff:
         """Say which changed inputs replace the resource and which update it. `UNKNOWN` counts as changed."""
 
     @abstractmethod

@@ -1,0 +1,77 @@
+"""`pulumi-resource-codecanvas ENGINE-ADDRESS`: the plugin's process, as the engine starts it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from codecanvas_provider.resource import CustomResource
+    from codecanvas_provider.server import Function
+
+GRACE_SECONDS: Final = 2.0
+"""How long running requests may take to end at a stop; the engine kills the process after 5."""
+
+_USAGE: Final = """usage: pulumi-resource-codecanvas [ENGINE-ADDRESS]
+
+The Pulumi plugin of the package codecanvas. Pulumi starts it; there is no need to."""
+
+
+def main() -> None:
+    """Serve until the engine is gone or asks to stop."""
+    # Pulumi puts options such as --logtostderr before the address.
+    arguments = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(_USAGE)  # noqa: T201 - asked for by a person
+        return
+    if "--version" in sys.argv[1:]:
+        from pulumi_codecanvas.version import VERSION
+
+        print(VERSION)  # noqa: T201 - asked for by a person
+        return
+    asyncio.run(_serve(arguments[-1] if arguments else None))
+
+
+def custom_resources() -> list[CustomResource]:
+    """List the resources that the plugin serves."""
+    from codecanvas_provider.connection_key import ConnectionKey
+
+    return [ConnectionKey()]
+
+
+def functions() -> dict[str, Function]:
+    """List the functions that the plugin serves, by token."""
+    return {}
+
+
+async def _serve(address: str | None) -> None:
+    from codecanvas_provider.engine import Engine
+    from codecanvas_provider.server import Servicer, make_server
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+
+    engine = Engine(address) if address else None
+    servicer = Servicer(custom_resources(), functions(), engine)
+    server, errors, port = make_server(servicer)
+    await server.start()
+    print(port, flush=True)  # noqa: T201 - how the engine learns where to connect
+
+    ends: list[asyncio.Task[object]] = [asyncio.create_task(stop.wait())]
+    if engine:
+        ends.append(asyncio.create_task(engine.wait_until_gone()))
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    servicer.cancelled.set()
+    await server.stop(GRACE_SECONDS)
+    if errors.running:
+        # A thread that waits for a cluster cannot be ended, and must not keep the process.
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""The component as a remote one: what a program in another language constructs through this plugin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, cast
+
+from pulumi.provider import ConstructResult, Provider
+
+from codecanvas_provider.failures import NotServedError
+from pulumi_codecanvas.version import VERSION
+
+if TYPE_CHECKING:
+    from pulumi import Inputs, ResourceOptions
+
+    from pulumi_codecanvas.args import ComputingPlatformArgs
+
+COMPUTING_PLATFORM: Final = "codecanvas:index:ComputingPlatform"
+
+
+class ComponentProvider(Provider):
+    """Constructs `ComputingPlatform`. The component is imported on first use: serving a resource needs none of it."""
+
+    def __init__(self) -> None:
+        super().__init__(version=VERSION)
+
+    def construct(
+        self, name: str, resource_type: str, inputs: Inputs, options: ResourceOptions | None = None
+    ) -> ConstructResult:
+        """Construct a platform from arguments in camel case.
+
+        Raises:
+            NotServedError: the type is no component of this package.
+            InvalidArgumentsError: the arguments have faults.
+        """
+        if resource_type != COMPUTING_PLATFORM:
+            raise NotServedError(f"the package codecanvas has no component {resource_type}")
+        from pulumi_codecanvas.args import from_camel, to_camel
+        from pulumi_codecanvas.platform import OUTPUTS, ComputingPlatform
+
+        arguments = cast("ComputingPlatformArgs", from_camel(inputs))
+        platform = ComputingPlatform(name, arguments, options)
+        state = {to_camel(output): getattr(platform, output) for output in OUTPUTS}
+        return ConstructResult(urn=platform.urn, state=state)
