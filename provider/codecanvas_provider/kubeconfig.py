@@ -1,0 +1,143 @@
+"""Where the way to a cluster comes from: kubeconfig text, a file, the environment, or the pod we run in.
+
+The precedence is that of pulumi-kubernetes (client-go): what is given explicitly, else every file in
+`KUBECONFIG`, else `~/.kube/config`, else the service account of the pod. Several files are merged as kubectl
+does it: the first file to name something wins.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pulumi_codecanvas.errors import ClusterError
+
+_LISTS = ("clusters", "users", "contexts")
+_PATHS = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
+
+
+def describe_source(kubeconfig: str | None, context: str | None) -> str:
+    """Say in words which cluster is meant, without any content."""
+    source = "the given kubeconfig" if kubeconfig else "the ambient kubeconfig"
+    return f"{source}, context `{context}`" if context else source
+
+
+def read_kubeconfig(kubeconfig: str | None, context: str | None) -> dict[str, Any] | None:
+    """Give a kubeconfig that holds the one context to use, its cluster and its user.
+
+    Args:
+        kubeconfig: YAML or JSON text, a path to such a file, or None for the ambient one.
+        context: the context to use; None: the current one.
+
+    Returns:
+        The kubeconfig, relative paths in files made absolute; None: use the service account of the pod.
+
+    Raises:
+        ClusterError: nothing usable was found.
+
+    """
+    config = _read_given(kubeconfig) if kubeconfig else _read_ambient()
+    if any(config[name] for name in _LISTS):
+        return _select_context(config, context)
+    if not kubeconfig and not context and os.environ.get("KUBERNETES_SERVICE_HOST"):
+        return None
+    raise ClusterError(
+        f"{describe_source(kubeconfig, context)} names no cluster",
+        "pass `kubeconfig`, set KUBECONFIG, or log in so that ~/.kube/config is written",
+    )
+
+
+def _read_given(kubeconfig: str) -> dict[str, Any]:
+    """Read text or, where it is the path of a file that exists, that file."""
+    if "\n" not in kubeconfig and "{" not in kubeconfig:
+        path = Path(kubeconfig).expanduser()
+        if not path.is_file():
+            raise ClusterError(
+                "`kubeconfig` is neither a kubeconfig's content nor the path of a file that exists",
+                "pass the content, or a path that is right on the machine that runs Pulumi",
+            )
+        return _merge([_read_file(path)])
+    return _merge([_parse(kubeconfig, "`kubeconfig`")])
+
+
+def _read_ambient() -> dict[str, Any]:
+    """Read the files that kubectl would read; those that do not exist are passed over."""
+    named = os.environ.get("KUBECONFIG", "")
+    paths = [Path(name) for name in named.split(os.pathsep) if name] or [Path("~/.kube/config").expanduser()]
+    return _merge([_read_file(path) for path in paths if path.is_file()])
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ClusterError(f"kubeconfig {path} cannot be read: {type(error).__name__}") from None
+    config = _parse(text, f"kubeconfig {path}")
+    for entry in _entries(config, "clusters", "cluster") + _entries(config, "users", "user"):
+        _make_absolute(entry, path.absolute().parent)
+    return config
+
+
+def _parse(text: str, what: str) -> dict[str, Any]:
+    """Parse YAML. Errors name a place, never the text there: it may be a secret."""
+    try:
+        config = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        raise ClusterError(f"{what} is not valid YAML{place}") from None
+    if config is None:
+        return {}
+    if not isinstance(config, dict) or not all(isinstance(config.get(name) or [], list) for name in _LISTS):
+        raise ClusterError(f"{what} is no kubeconfig", "pass what `kubectl config view --raw` prints")
+    return config
+
+
+def _merge(configs: list[dict[str, Any]]) -> dict[str, Any]:
+    merged: dict[str, Any] = {name: {} for name in _LISTS}
+    merged["current-context"] = ""
+    for config in configs:
+        merged["current-context"] = merged["current-context"] or config.get("current-context") or ""
+        for name in _LISTS:
+            for entry in config.get(name) or []:
+                if isinstance(entry, dict):
+                    merged[name].setdefault(entry.get("name"), entry)
+    return merged
+
+
+def _select_context(config: dict[str, Any], context: str | None) -> dict[str, Any]:
+    name = context or config["current-context"]
+    if not name:
+        raise ClusterError("the kubeconfig has no current context", "pass `context`")
+    chosen = _named(config, "contexts", "context", name)
+    cluster = _named(config, "clusters", "cluster", chosen["context"].get("cluster"))
+    picked = {"current-context": name, "contexts": [chosen], "clusters": [cluster], "users": []}
+    user = chosen["context"].get("user")
+    if user:
+        picked["users"] = [_named(config, "users", "user", user)]
+    return picked
+
+
+def _named(config: dict[str, Any], section: str, key: str, name: Any) -> dict[str, Any]:
+    entry = config[section].get(name)
+    if entry is None or not isinstance(entry.get(key), dict):
+        known = ", ".join(f"`{other}`" for other in config[section]) or "none"
+        raise ClusterError(f"the kubeconfig has no {key} `{name}`", f"it has {known}")
+    return dict(entry)
+
+
+def _entries(config: dict[str, Any], section: str, key: str) -> list[dict[str, Any]]:
+    entries = [entry.get(key) for entry in config.get(section) or [] if isinstance(entry, dict)]
+    return [entry for entry in entries if isinstance(entry, dict)]
+
+
+def _make_absolute(entry: dict[str, Any], folder: Path) -> None:
+    for name in _PATHS:
+        if entry.get(name):
+            entry[name] = str(folder / entry[name])
+    plugin = entry.get("exec")
+    if isinstance(plugin, dict) and os.sep in str(plugin.get("command", "")):
+        plugin["command"] = str(folder / plugin["command"])

@@ -1,0 +1,228 @@
+"""Logged-in connections to API servers; `cluster.py` imports this once a cluster is needed, as it is slow.
+
+The `kubernetes` package finds out how to log in and which proxy to use. Requests then go through its
+connection pool as plain REST calls: its typed API would turn every object into a class and back.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import datetime
+import ssl
+import tempfile
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import urllib3
+from kubernetes import config
+from kubernetes.client import Configuration
+from kubernetes.client.rest import RESTClientObject
+from kubernetes.config.exec_provider import ExecProvider
+from kubernetes.config.kube_config import ConfigNode
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    InvalidHeader,
+    NameResolutionError,
+    ReadTimeoutError,
+)
+from urllib3.exceptions import SSLError as TLSError
+from urllib3.util.ssl_ import create_urllib3_context
+
+from pulumi_codecanvas.errors import ClusterError
+
+from .kubeconfig import describe_source, read_kubeconfig
+from .times import parse_time
+from .waiting import MAX_THREADS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CONNECT_TIMEOUT = 5.0
+READ_TIMEOUT = 30.0
+"""Seconds that one attempt may take."""
+
+# The package ships no types.
+_config: Any = config
+_plugin: Any = ExecProvider
+_node: Any = ConfigNode
+
+_RENEWAL = datetime.timedelta(seconds=60)
+
+
+class NoAnswer(Exception):  # noqa: N818 - internal; `cluster.py` turns it into what users read
+    """The API server gave no HTTP answer.
+
+    Attributes:
+        final: another attempt would meet the same, as with a certificate that does not fit.
+
+    """
+
+    def __init__(self, why: str, *, final: bool) -> None:
+        self.final = final
+        super().__init__(why)
+
+
+class Answer(NamedTuple):
+    """What came back: HTTP status, body, and the pause in seconds that the server asks for, if any."""
+
+    status: int
+    body: bytes
+    pause: float | None
+
+
+@dataclass
+class Session:
+    """A connection pool that is logged in.
+
+    Attributes:
+        host: the API server's address.
+        settings: the `kubernetes` package's; gives the headers that log in.
+        pool: the connection pool.
+        expires: when the login ends; None: never, as far as we know.
+
+    """
+
+    host: str
+    settings: Any
+    pool: Any
+    expires: datetime.datetime | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def expired(self) -> bool:
+        """Whether the login has ended or is about to."""
+        return self.expires is not None and datetime.datetime.now(datetime.timezone.utc) > self.expires - _RENEWAL
+
+    def request(self, method: str, url: str, headers: Mapping[str, str], body: str | None) -> Answer:
+        """Send one request, once."""
+        # The package may read a token file anew here, and is not made for threads.
+        with self._lock:
+            login = {auth["key"]: auth["value"] for auth in self.settings.auth_settings().values()}
+        try:
+            response = self.pool.request(
+                method,
+                self.host + url,
+                body=body,
+                headers={**headers, **login},
+                timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT),
+                retries=False,
+                redirect=False,
+            )
+        except HTTPError as error:
+            raise NoAnswer(_explain(error), final=isinstance(error, TLSError)) from None
+        return Answer(response.status, response.data, _asked_pause(response.headers.get("Retry-After")))
+
+
+def open_session(kubeconfig: str | None, context: str | None) -> Session:
+    """Log in as the kubeconfig says; certificates and keys stand in files for a moment only.
+
+    Raises:
+        ClusterError: the kubeconfig is unusable, or its login plugin failed.
+
+    """
+    content = read_kubeconfig(kubeconfig, context)
+    settings = Configuration()
+    expires = None
+    # One at a time: the package keeps one table of its temporary files for the whole process.
+    with _files_lock, tempfile.TemporaryDirectory(prefix="codecanvas-") as folder:
+        try:
+            if content is None:
+                _config.load_incluster_config(client_configuration=settings)
+            else:
+                expires = _run_login_plugin(content)
+                _config.load_kube_config_from_dict(
+                    content, client_configuration=settings, persist_config=False, temp_file_path=folder
+                )
+            tls = _load_certificates(settings) if settings.host.startswith("https") else None
+        except (config.ConfigException, OSError, ValueError, KeyError, TypeError) as error:
+            raise ClusterError(
+                f"cannot log in with {describe_source(kubeconfig, context)}: {_explain(error)}",
+                "see that `kubectl get namespaces` works with it on this machine",
+            ) from None
+    settings.ssl_ca_cert = settings.cert_file = settings.key_file = None
+    settings.connection_pool_maxsize = MAX_THREADS
+    pool = RESTClientObject(settings).pool_manager
+    if tls is not None:
+        pool.connection_pool_kw["ssl_context"] = tls
+    return Session(settings.host, settings, pool, expires)
+
+
+_files_lock = threading.Lock()
+
+
+def _load_certificates(settings: Any) -> ssl.SSLContext:
+    """Read CA, certificate and key into memory, so that their files can go."""
+    tls = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if settings.verify_ssl else ssl.CERT_NONE)
+    # Go's TLS, and so kubectl, accepts CAs without key identifiers; many clusters have such a one.
+    tls.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if settings.verify_ssl and settings.ssl_ca_cert:
+        tls.load_verify_locations(settings.ssl_ca_cert)
+    elif settings.verify_ssl:
+        tls.load_default_certs()
+    if settings.cert_file:
+        tls.load_cert_chain(settings.cert_file, settings.key_file)
+    return tls
+
+
+def _run_login_plugin(content: dict[str, Any]) -> datetime.datetime | None:
+    """Run the user's exec plugin, where there is one, and put what it gave in its place; give its expiry.
+
+    The package would run it too, but writes a failure to stderr and goes on as an anonymous user.
+    """
+    user = content["users"][0]["user"] if content["users"] else {}
+    plugin = user.get("exec")
+    if not plugin or user.get("token") or user.get("tokenFile"):
+        return None
+    what = f"the login plugin `{plugin.get('command')}`"
+    cluster = _node("cluster", content["clusters"][0]["cluster"])
+    try:
+        status = _plugin(_node("exec", plugin), None, cluster).run()
+    except FileNotFoundError:
+        raise config.ConfigException(f"{what} is not installed") from None
+    except config.ConfigException as error:
+        raise config.ConfigException(f"{what} failed: {_one_line(str(error))}") from None
+    login = _login_from_plugin(status)
+    if not login:
+        raise config.ConfigException(f"{what} gave neither a token nor a certificate with its key")
+    content["users"] = [{"name": content["users"][0]["name"], "user": login}]
+    return parse_time(status.get("expirationTimestamp"))
+
+
+def _login_from_plugin(status: Mapping[str, Any]) -> dict[str, str]:
+    """Write an ExecCredential's status as the user section of a kubeconfig."""
+    login: dict[str, str] = {}
+    if status.get("token"):
+        login["token"] = status["token"]
+    if status.get("clientCertificateData") and status.get("clientKeyData"):
+        for name, key in (("client-certificate-data", "clientCertificateData"), ("client-key-data", "clientKeyData")):
+            login[name] = base64.b64encode(status[key].encode()).decode()
+    return login
+
+
+def _asked_pause(retry_after: str | None) -> float | None:
+    """Read a `Retry-After` header: seconds or a date."""
+    if not retry_after:
+        return None
+    with contextlib.suppress(InvalidHeader):
+        return urllib3.Retry().parse_retry_after(retry_after)
+    return None
+
+
+def _explain(error: BaseException) -> str:
+    """Put a library's error in a few words."""
+    if isinstance(error, NameResolutionError):
+        return "its name is not known"
+    if isinstance(error, ConnectTimeoutError):
+        return f"no connection within {CONNECT_TIMEOUT:.0f} s"
+    if isinstance(error, ReadTimeoutError):
+        return f"no reply within {READ_TIMEOUT:.0f} s"
+    # urllib3 puts the connection object in front of what happened.
+    return _one_line(str(error)).rpartition(">: ")[2] or type(error).__name__
+
+
+def _one_line(text: str, length: int = 300) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= length else f"{line[:length]}..."
