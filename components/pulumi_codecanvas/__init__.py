@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pulumi_codecanvas.version import VERSION as __version__
+from pulumi_codecanvas.version import VERSION
 
 if TYPE_CHECKING:
     from pulumi_codecanvas.args import ComputingPlatformArgs
     from pulumi_codecanvas.platform import ComputingPlatform
 
-__all__ = ["ComputingPlatform", "ComputingPlatformArgs", "__version__"]
+__all__ = ["VERSION", "ComputingPlatform", "ComputingPlatformArgs"]
 
 
 def __getattr__(name: str) -> object:

@@ -11,6 +11,7 @@ import pulumi
 
 from pulumi_codecanvas import chart_values, freeze, hardening, storage
 from pulumi_codecanvas.args import ComputingPlatformArgs, PlatformArgs, check_args, is_plain
+from pulumi_codecanvas.cluster_access import find_access
 from pulumi_codecanvas.connection import (
     contradictions,
     place_of_args,
@@ -19,6 +20,7 @@ from pulumi_codecanvas.connection import (
     snippet_key,
 )
 from pulumi_codecanvas.errors import InvalidArgumentsError
+from pulumi_codecanvas.hooks import explain_existing_namespace, explain_release
 from pulumi_codecanvas.keys import private_key_faults, public_key_pem
 from pulumi_codecanvas.pod_template import pod_template_object, render_yaml
 from pulumi_codecanvas.resources import (
@@ -31,6 +33,7 @@ from pulumi_codecanvas.resources import (
     KubernetesProvider,
 )
 from pulumi_codecanvas.snippet import Snippet, parse_snippet
+from pulumi_codecanvas.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -128,6 +131,7 @@ class _Builder:
         self.snippet = _parse_later(args)
         self.children: dict[str, pulumi.ProviderResource] = {}
         self._add_providers()
+        self.access = find_access(args, {**parent._providers, **self.children})  # noqa: SLF001 - no public way
         self.namespace = self._place("namespace")
         self.operator_namespace = self._place("operator_namespace")
         self.labels = hardening.owned_labels(args.platform_name, args.labels or {})
@@ -205,7 +209,10 @@ class _Builder:
                 labels=self.labels,
                 annotations=self.annotations,
             )
-            options = pulumi.ResourceOptions(retain_on_delete=args.retain_volumes or None)
+            options = pulumi.ResourceOptions(
+                retain_on_delete=args.retain_volumes or None,
+                hooks=explain_existing_namespace(f"{self.stem}-namespace", "create_namespace"),
+            )
             home = KubernetesObject(
                 f"{self.stem}-namespace",
                 manifest,
@@ -216,10 +223,15 @@ class _Builder:
             None,
             args.namespace or self.stem,
         }:
+            name = f"{self.stem}-operator-namespace"
+            manifest = hardening.plain_namespace(
+                self.operator_namespace, labels=self.labels, annotations=self.annotations
+            )
+            hooks = explain_existing_namespace(name, "create_operator_namespace")
             self.operator_home = KubernetesObject(
-                f"{self.stem}-operator-namespace",
-                hardening.plain_namespace(self.operator_namespace, labels=self.labels, annotations=self.annotations),
-                self._options(),
+                name,
+                manifest,
+                pulumi.ResourceOptions.merge(self._options(), pulumi.ResourceOptions(hooks=hooks)),
             )
         return home
 
@@ -358,8 +370,19 @@ class _Builder:
             "timeout": args.timeout,
             "skipAwait": args.skip_await,
         }
+        watched = {
+            **self.access,
+            "namespace": props["namespace"],
+            "releaseName": props["name"],
+            "timeout": args.timeout,
+        }
+        ask = pulumi.InvokeOptions(parent=self.parent, provider=self.children.get("codecanvas"), version=VERSION)
+        hooks = explain_release(f"{self.stem}-release", watched, ask)
         homes = [home for home in (self.home, self.operator_home) if home]
-        return HelmRelease(f"{self.stem}-release", props, self._options(after=[*homes, *after]))
+        options = pulumi.ResourceOptions.merge(
+            self._options(after=[*homes, *after]), pulumi.ResourceOptions(hooks=hooks)
+        )
+        return HelmRelease(f"{self.stem}-release", props, options)
 
     def _release_values(self, private_key: Any) -> Any:
         """The release's values: a snippet's with the user's on top, or the user's under ours."""
@@ -382,8 +405,7 @@ class _Builder:
     def _cluster(self) -> dict[str, Any]:
         """What our own resources need to reach the same cluster as the kubernetes provider."""
         return {
-            "kubeconfig": None if self.args.kubeconfig is None else pulumi.Output.secret(self.args.kubeconfig),
-            "context": self.args.context,
+            **self.access,
             "namespace": self.namespace,
             "namespaceUid": self.home.uid if self.home else None,
             "ownsNamespace": self.args.create_namespace,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,7 @@ def declare_platforms() -> dict[str, ComputingPlatform]:
         ArgumentsError: with every fault of the config, before anything is registered.
 
     """
+    signal.signal(signal.SIGINT, _leave)
     try:
         platforms = read_platforms(read_config(), base_dir=Path.cwd())
     except InvalidArgumentsError as error:
@@ -58,6 +62,13 @@ def read_config() -> dict[str, Any]:
     if faults:
         raise InvalidArgumentsError(faults)
     return config
+
+
+def _leave(number: int, _frame: object) -> None:
+    """End quietly: the engine interrupts the program when a resource has failed, and has said why."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(128 + number)
 
 
 def _seal(args: dict[str, Any]) -> dict[str, Any]:
