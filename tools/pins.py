@@ -48,7 +48,7 @@ class Tool:
         version: the version that every source has to serve.
         mebibytes: the executable's size on disk, about.
         scripts: files that belong beside it.
-        bundle: the official release that holds it, a key of `releases.BUNDLES`.
+        bundle: the official release that holds it, as `releases` names it; several tools may be in one.
         go: how to build it; absent where the source is not served as a Go module.
         on_path: whether the Pulumi engine looks for it on PATH.
     """
@@ -68,6 +68,7 @@ class Tool:
 
 
 PULUMI_VERSION = "3.259.0"
+YAML_HOST_VERSION = "1.32.0"
 KUBERNETES_PLUGIN_VERSION = "4.30.0"
 KUBERNETES_VERSION = "1.36.3"
 ETCD_VERSION = "3.6.14"
@@ -104,16 +105,14 @@ TOOLS: dict[str, Tool] = {
         Tool("pulumi-language-go", PULUMI_VERSION, mebibytes=37, bundle="pulumi", on_path=True),
         Tool(
             "pulumi-language-yaml",
-            "1.32.0",
+            YAML_HOST_VERSION,
             mebibytes=36,
-            bundle="pulumi",
+            bundle="pulumi-yaml",
             go=GoModule("yaml", "github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml", 60),
             on_path=True,
         ),
         # Not on PATH: the engine takes it from its own plugin folder and warns about one found on PATH.
-        Tool(
-            "pulumi-resource-kubernetes", KUBERNETES_PLUGIN_VERSION, mebibytes=307, bundle="kubernetes-plugin"
-        ),
+        Tool("pulumi-resource-kubernetes", KUBERNETES_PLUGIN_VERSION, mebibytes=307, bundle="kubernetes-plugin"),
         Tool(
             "controlplane",
             KUBERNETES_VERSION,

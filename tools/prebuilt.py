@@ -52,9 +52,7 @@ class PrebuiltSource:
         if not self._directory.is_dir():
             raise UnavailableError(f"no {_shown(self._directory)} beside the checkout")
         if str(self._platform) != _BUILT_FOR:
-            raise UnavailableError(
-                f"{_shown(self._directory)} is for {_BUILT_FOR}, this machine is {self._platform}"
-            )
+            raise UnavailableError(f"{_shown(self._directory)} is for {_BUILT_FOR}, this machine is {self._platform}")
         packed = self._directory / "bin" / f"{tool.name}.xz"
         expected = _read_checksums(self._directory / "SHA256SUMS").get(tool.name)
         if expected is None or not packed.is_file():

@@ -13,19 +13,22 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tools.cache import cache_dir, locked
 from tools.console import say
 from tools.errors import ToolsError
+from tools.gobuild import GoBuildSource
 from tools.pins import TOOLS, Platform, Tool
 from tools.prebuilt import PrebuiltSource
+from tools.releases import ReleaseSource
 from tools.sources import UnavailableError
 from tools.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from tools.sources import Source
     from tools.store import Stored
@@ -58,24 +61,33 @@ def bin_dir() -> Path:
 
 @dataclass(frozen=True)
 class Toolchain:
-    """A cache, the places that tools come from, and the environment that may override them."""
+    """A cache, the places that tools come from, and the environment that may override them.
+
+    Attributes:
+        ready_sources: those that have executables, best first.
+        build_sources: those that make them, taken one tool after the other.
+        stop: makes the ready sources give up soon, for a Ctrl-C.
+    """
 
     cache: Path
     platform: Platform
     environment: Mapping[str, str]
     ready_sources: Sequence[Source]
     build_sources: Sequence[Source]
+    stop: Callable[[], None] = lambda: None
 
     @staticmethod
     def default() -> Toolchain:
         """Give the tool chain of this checkout on this machine."""
-        platform = Platform.current()
+        platform, cache = Platform.current(), cache_dir()
+        releases = ReleaseSource(cache, platform, os.environ)
         return Toolchain(
-            cache=cache_dir(),
+            cache=cache,
             platform=platform,
             environment=os.environ,
-            ready_sources=[PrebuiltSource(CHECKOUT.parent / "shared" / "toolchain", platform)],
-            build_sources=[],
+            ready_sources=[PrebuiltSource(CHECKOUT.parent / "shared" / "toolchain", platform), releases],
+            build_sources=[GoBuildSource(CHECKOUT / "tools" / "go", cache, os.environ)],
+            stop=releases.stop,
         )
 
     @property
@@ -90,9 +102,7 @@ class Toolchain:
             return None
         path = Path(value).expanduser().absolute()
         if not path.is_file() or not os.access(path, os.X_OK):
-            raise ToolsError(
-                f"{tool.variable} names {path}, which is not an executable file; correct or unset it"
-            )
+            raise ToolsError(f"{tool.variable} names {path}, which is not an executable file; correct or unset it")
         return path
 
     def bin_dir(self) -> Path:
@@ -135,7 +145,12 @@ class Toolchain:
             return self._obtain(tool, self.ready_sources, tried[tool.name])
 
         with ThreadPoolExecutor(_THREADS) as pool:
-            results = list(pool.map(obtain_ready, missing))
+            try:
+                results = list(pool.map(obtain_ready, missing))
+            except BaseException:
+                self.stop()
+                pool.shutdown(cancel_futures=True)
+                raise
         # Builds come last and one after the other: each uses every core already.
         for tool, ready in zip(missing, results, strict=True):
             stored = ready or self._obtain(tool, self.build_sources, tried[tool.name])
@@ -159,13 +174,11 @@ class Toolchain:
             for source in sources:
                 started = time.monotonic()
                 try:
-                    stored = self.store.install(tool, lambda path, source=source: source.fill(tool, path))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+                    stored = self.store.install(tool, partial(source.fill, tool))
                 except UnavailableError as error:
                     tried.append(f"{source.label}: {error}")
                     continue
-                _announce(
-                    tool, f"{tool.name} {tool.version}: {stored.origin} ({time.monotonic() - started:.1f} s)"
-                )
+                _announce(tool, f"{tool.name} {tool.version}: {stored.origin} ({time.monotonic() - started:.1f} s)")
                 return stored
         return None
 
