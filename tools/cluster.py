@@ -26,7 +26,7 @@ from tools.localcluster import api, control, processes
 from tools.localcluster.credentials import ADMIN, USERS, ensure_credentials, format_kubeconfig
 from tools.localcluster.errors import LocalClusterError, PartFailedError
 from tools.localcluster.files import read_tail, write_private
-from tools.localcluster.parts import NAMES, Layout, Part, describe_parts
+from tools.localcluster.parts import NAMES, WATCH, Layout, Part, describe_parts
 from tools.localcluster.ports import Ports, choose_ports, read_ports, replace_taken, write_ports
 from tools.toolchain import ensure
 
@@ -42,7 +42,6 @@ START_SECONDS = 90.0
 _PORT_TRIES = 5
 _PORT_TAKEN = "address already in use"
 _DATA = Path(__file__).with_name("localcluster")
-_CRD_PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/"
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ class LocalCluster:
         owner_pid: int | None = None,
     ) -> None:
         self.name = name
-        self._layout = Layout(directory.absolute())
+        self._layout = Layout(directory.resolve())
         self._controlplane = controlplane.absolute()
         self._kwok = kwok.absolute()
         self._audit = audit
@@ -237,10 +236,10 @@ class LocalCluster:
         try:
             with self._open_admin_client() as client:
                 token = api.request_token(client, namespace, name, seconds)
-        except httpx.HTTPStatusError as error:
+        except httpx.HTTPError as error:
             raise LocalClusterError(
-                f"no token for ServiceAccount {namespace}/{name}: {error.response.json().get('message')}",
-                "make the ServiceAccount first",
+                f"no token for ServiceAccount {namespace}/{name}: {error}",
+                "start the cluster and make the ServiceAccount first",
             ) from error
         path = self.directory / "kubeconfigs" / namespace / f"{name}.yaml"
         ca = self._layout.credentials.ca.read_text()
@@ -249,11 +248,11 @@ class LocalCluster:
 
     def _start(self) -> None:
         ensure_credentials(self._layout.credentials)
-        running = processes.find_all(self._layout, [*NAMES, "watch"])
+        running = processes.find_all(self._layout, [*NAMES, WATCH])
         try:
             self._bring_up_on_free_ports()
         except BaseException:
-            mine = processes.find_all(self._layout, [*NAMES, "watch"])
+            mine = processes.find_all(self._layout, [*NAMES, WATCH])
             processes.end([process for process in mine if process not in running])
             raise
 
@@ -284,9 +283,7 @@ class LocalCluster:
     def _ports_in_use(self) -> set[str]:
         """Name the ports on which the cluster's own parts listen."""
         alive = {name for name in NAMES if processes.find(self._layout, name)}
-        owners = {port: port.replace("_", "-") for port in asdict(self._known_ports())} | {
-            "etcd_peer": "etcd"
-        }
+        owners = {port: port.replace("_", "-") for port in asdict(self._known_ports())} | {"etcd_peer": "etcd"}
         return {port for port, part in owners.items() if part in alive}
 
     def _bring_up(self, ports: Ports) -> None:
@@ -294,33 +291,32 @@ class LocalCluster:
         parts = self._describe(ports)
         self._watch_owner()
         # The others need an API server; it waits for etcd by itself.
-        self._run(parts[:2])
+        self._ensure_run(parts[:2])
         self._await_healthy(parts[:2], deadline)
-        self._run(parts[2:])
+        self._ensure_run(parts[2:])
         self._furnish(parts, deadline)
         self._await_healthy(parts, deadline)
 
     def _describe(self, ports: Ports) -> tuple[Part, ...]:
-        return describe_parts(
-            self._layout, ports, controlplane=self._controlplane, kwok=self._kwok, audit=self._audit
-        )
+        return describe_parts(self._layout, ports, controlplane=self._controlplane, kwok=self._kwok, audit=self._audit)
 
-    def _run(self, parts: Sequence[Part]) -> None:
-        """Start each of the parts that does not run, or runs with another command line."""
+    def _ensure_run(self, parts: Sequence[Part]) -> None:
         for part in parts:
-            process = processes.find(self._layout, part.name)
-            if process is not None and tuple(process.cmdline()) == part.command:
-                continue
-            if process is not None:
-                processes.end([process])
-            processes.spawn(self._layout, part.name, part.command, self.directory)
+            self._ensure_runs(part.name, part.command, self.directory)
 
     def _watch_owner(self) -> None:
-        if self._owner_pid is None or processes.find(self._layout, "watch"):
-            return
-        command = [sys.executable, "-m", "tools.localcluster.watch", self._layout.mark("watch")]
-        command.append(f"--owner={self._owner_pid}")
-        processes.spawn(self._layout, "watch", command, Path(__file__).parents[1])
+        if self._owner_pid is not None:
+            command = (sys.executable, "-m", "tools.localcluster.watch", self._layout.mark(WATCH))
+            self._ensure_runs(WATCH, (*command, f"--owner={self._owner_pid}"), Path(__file__).parents[1])
+
+    def _ensure_runs(self, name: str, command: tuple[str, ...], working_directory: Path) -> None:
+        """Start a process unless it runs with this very command line."""
+        process = processes.find(self._layout, name)
+        if process is not None:
+            if processes.runs(process, command):
+                return
+            processes.end([process])
+        processes.spawn(self._layout, name, command, working_directory)
 
     def _await_healthy(self, parts: Sequence[Part], deadline: float) -> None:
         with api.open_client(self._layout.credentials, timeout=2.0) as client:
@@ -330,10 +326,10 @@ class LocalCluster:
     def _furnish(self, parts: Sequence[Part], deadline: float) -> None:
         """Make the node, and the types of objects that a cluster with CSI snapshots knows."""
         node = yaml.safe_load((_DATA / "node.yaml").read_text())
-        crd = (_DATA / "volume-snapshot-class.yaml").read_text()
+        crd = yaml.safe_load((_DATA / "volume-snapshot-class.yaml").read_text())
         with self._open_admin_client() as client:
-            api.make_node(client, node["metadata"]["name"], node)
-            api.apply(client, _CRD_PATH + yaml.safe_load(crd)["metadata"]["name"], crd)
+            self._wait(parts, "apiserver", partial(api.ensure_crd, client, crd), deadline)
+            self._wait(parts, "apiserver", partial(api.ensure_node, client, node), deadline)
             self._wait(parts, "kwok", partial(api.is_node_ready, client, node["metadata"]["name"]), deadline)
 
     def _wait(self, parts: Sequence[Part], name: str, ready: Callable[[], bool], deadline: float) -> None:
@@ -355,14 +351,13 @@ class LocalCluster:
             self._fail(name, f"was not ready after {START_SECONDS:g} s")
 
     def _fail(self, part: str, what: str) -> None:
-        tail = read_tail(self.log(part))
-        if _PORT_TAKEN in tail:
+        if _PORT_TAKEN in read_tail(self.log(part), lines=200):
             raise _PortTakenError
         raise PartFailedError(
             part,
             f"{part} of the local cluster {what}",
             f"see {self.log(part)}; start the cluster again, or wipe it if its data is damaged",
-            tail,
+            read_tail(self.log(part)),
         )
 
     def _check(self, part: Part, client: httpx.Client) -> PartStatus:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tools.localcluster.credentials import Credentials
 
-_MANAGER = {"fieldManager": "local-cluster", "force": "true"}
 
-
-def open_client(
-    credentials: Credentials, *, server: str = "", token: str = "", timeout: float = 5.0
-) -> httpx.Client:
+def open_client(credentials: Credentials, *, server: str = "", token: str = "", timeout: float = 5.0) -> httpx.Client:
     """Make a client that trusts the cluster's certificate and shows it, as etcd demands.
 
     Settings of the environment, such as proxies, do not touch it.
@@ -40,32 +39,30 @@ def is_healthy(client: httpx.Client, url: str) -> bool:
         return False
 
 
-def apply(client: httpx.Client, path: str, manifest: str) -> None:
-    """Apply a manifest (YAML text) by server-side apply at the object's path."""
-    headers = {"Content-Type": "application/apply-patch+yaml"}
-    client.patch(path, params=_MANAGER, content=manifest, headers=headers).raise_for_status()
+def ensure_crd(client: httpx.Client, manifest: Mapping[str, Any]) -> bool:
+    """Apply a CustomResourceDefinition and tell whether its objects can be made."""
+    path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{manifest['metadata']['name']}"
+    options = {"fieldManager": "local-cluster", "force": "true"}
+    crd = _send(client, "PATCH", path, "application/apply-patch+yaml", manifest, params=options)
+    conditions = (crd or {}).get("status", {}).get("conditions") or []
+    return any(item["type"] == "Established" and item["status"] == "True" for item in conditions)
 
 
-def make_node(client: httpx.Client, name: str, manifest: dict[str, Any]) -> None:
-    """Make the node unless it exists, and let pods onto it.
+def ensure_node(client: httpx.Client, manifest: Mapping[str, Any]) -> bool:
+    """Make the node unless it exists, let pods onto it, and tell whether that succeeded.
 
     The API server gives each new node a taint until its kubelet reports, and the controller that takes the
     taint away does not run in the local cluster.
     """
-    path = f"/api/v1/nodes/{name}"
-    if client.get(path).status_code == httpx.codes.NOT_FOUND:
-        client.post("/api/v1/nodes", json=manifest).raise_for_status()
-    headers = {"Content-Type": "application/merge-patch+json"}
-    client.patch(path, json={"spec": {"taints": None}}, headers=headers).raise_for_status()
+    _send(client, "POST", "/api/v1/nodes", "application/json", manifest)
+    path = f"/api/v1/nodes/{manifest['metadata']['name']}"
+    return bool(_send(client, "PATCH", path, "application/merge-patch+json", {"spec": {"taints": None}}))
 
 
 def is_node_ready(client: httpx.Client, name: str) -> bool:
     """Tell whether kwok has the node in hand: it is Ready and takes pods."""
-    answer = client.get(f"/api/v1/nodes/{name}")
-    if answer.status_code == httpx.codes.NOT_FOUND:
-        return False
-    node = answer.raise_for_status().json()
-    conditions = {item["type"]: item["status"] for item in node["status"].get("conditions", [])}
+    node = _send(client, "GET", f"/api/v1/nodes/{name}") or {"status": {}, "spec": {}}
+    conditions = {item["type"]: item["status"] for item in node["status"].get("conditions") or []}
     return conditions.get("Ready") == "True" and not node["spec"].get("taints")
 
 
@@ -73,7 +70,7 @@ def request_token(client: httpx.Client, namespace: str, name: str, seconds: int)
     """Get a token of a ServiceAccount.
 
     Raises:
-        httpx.HTTPStatusError: when there is no such ServiceAccount.
+        httpx.HTTPError: there is no such ServiceAccount, or the API server does not answer.
     """
     path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
     body = {
@@ -83,3 +80,25 @@ def request_token(client: httpx.Client, namespace: str, name: str, seconds: int)
     }
     token: str = client.post(path, json=body).raise_for_status().json()["status"]["token"]
     return token
+
+
+def _send(
+    client: httpx.Client,
+    method: str,
+    path: str,
+    content_type: str = "",
+    body: Mapping[str, Any] | None = None,
+    params: Mapping[str, str] | None = None,
+) -> dict[str, Any] | None:
+    """Send one request; give the object that it answers with, None where it fails for whatever reason.
+
+    The caller tries again: a server that has just started fails in many ways.
+    """
+    headers = {"Content-Type": content_type} if content_type else {}
+    content = json.dumps(body) if body is not None else None
+    try:
+        answer = client.request(method, path, params=params, content=content, headers=headers)
+        result: dict[str, Any] | None = answer.json() if answer.is_success else None
+    except (httpx.HTTPError, ValueError):
+        return None
+    return result

@@ -11,7 +11,7 @@ import tenacity
 
 from tools.localcluster import processes
 from tools.localcluster.errors import LocalClusterError
-from tools.localcluster.parts import NAMES
+from tools.localcluster.parts import NAMES, WATCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,21 +68,22 @@ def _check_same_file(handle: int, layout: Layout) -> None:
 
 
 def end_parts(layout: Layout) -> None:
-    """End all processes of the cluster, also such that an interrupted start left behind.
+    """End all processes of the cluster but the one that asks, also those that an interrupted start left behind.
 
     The caller has the lock.
 
     Raises:
         LocalClusterError: when a process survives even SIGKILL.
     """
-    clients = [name for name in NAMES if name != "etcd"]
-    left = processes.end(processes.find_all(layout, clients))
-    left += processes.end(processes.find_all(layout, ["etcd"]))
+    # etcd last: the API server wants to write to it until the end.
+    clients = [name for name in (WATCH, *NAMES) if name != "etcd"]
+    found = [process for process in processes.find_all(layout, clients) if process.pid != os.getpid()]
+    left = processes.end(found) + processes.end(processes.find_all(layout, ["etcd"]))
     if left:
         ids = ", ".join(str(process.pid) for process in left)
         raise LocalClusterError(
             f"processes of the cluster in {layout.directory} cannot be ended: {ids}",
             "see what holds them (`ps -o pid,stat,wchan,args`), then stop the cluster again",
         )
-    for name in NAMES:
+    for name in (WATCH, *NAMES):
         layout.pid(name).unlink(missing_ok=True)

@@ -131,9 +131,7 @@ def _write_certificates(credentials: Credentials) -> None:
         .add_extension(x509.SubjectAlternativeName([*names, *addresses]), critical=False)
         # Python 3.13 and later refuse a chain without key identifiers.
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(server_key.public_key()), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ca_identifier), critical=False
-        )
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ca_identifier), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
     write_private(credentials.ca, ca.public_bytes(serialization.Encoding.PEM).decode())
@@ -141,9 +139,7 @@ def _write_certificates(credentials: Credentials) -> None:
     write_private(credentials.key, _to_pem(server_key))
 
 
-def _certificate(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
-) -> x509.CertificateBuilder:
+def _certificate(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.timezone.utc)
     return (
         x509.CertificateBuilder()

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from tools.localcluster.ports import Ports
 
 NAMES = ("etcd", "apiserver", "controller-manager", "scheduler", "kwok")
+# No part, but a process that ends with the cluster too: see `watch`.
+WATCH = "watch"
 KWOK_CONFIG = Path(__file__).with_name("kwok.yaml")
 AUDIT_POLICY = Path(__file__).with_name("audit-policy.yaml")
 
@@ -72,7 +74,7 @@ class Layout:
             "controller-manager": f"--kubeconfig={self.user_kubeconfig(USERS[1])}",
             "scheduler": f"--kubeconfig={self.user_kubeconfig(USERS[2])}",
             "kwok": f"--kubeconfig={self.user_kubeconfig(USERS[3])}",
-            "watch": f"--directory={self.directory}",
+            WATCH: f"--directory={self.directory}",
         }
         return marks[part]
 
@@ -92,9 +94,7 @@ class Part:
     health: str
 
 
-def describe_parts(
-    layout: Layout, ports: Ports, *, controlplane: Path, kwok: Path, audit: bool
-) -> tuple[Part, ...]:
+def describe_parts(layout: Layout, ports: Ports, *, controlplane: Path, kwok: Path, audit: bool) -> tuple[Part, ...]:
     """Give every part, in the order of start.
 
     Args:
@@ -118,7 +118,7 @@ def describe_parts(
         "apiserver": f"{server}/readyz",
         "controller-manager": base.format(ports.controller_manager) + "/healthz",
         "scheduler": base.format(ports.scheduler) + "/readyz",
-        "kwok": f"http://127.0.0.1:{ports.kwok}/healthz",
+        "kwok": base.format(ports.kwok) + "/healthz",
     }
     return tuple(Part(name, commands[name], health[name]) for name in NAMES)
 
@@ -226,4 +226,6 @@ def _kwok_flags(layout: Layout, ports: Ports) -> list[str]:
         # The address that the node and pods on the host's network report.
         "--node-ip=127.0.0.1",
         f"--server-address=127.0.0.1:{ports.kwok}",
+        f"--tls-cert-file={layout.credentials.certificate}",
+        f"--tls-private-key-file={layout.credentials.key}",
     ]

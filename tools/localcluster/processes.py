@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tools.localcluster.parts import Layout
 
-TERM_SECONDS = 4.0
+TERM_SECONDS = 2.5
 KILL_SECONDS = 5.0
 
 
@@ -71,6 +71,14 @@ def find_all(layout: Layout, names: Iterable[str]) -> list[psutil.Process]:
         if not marks.isdisjoint(command) and process.info["status"] != psutil.STATUS_ZOMBIE:
             found.append(process)
     return found
+
+
+def runs(process: psutil.Process, command: Sequence[str]) -> bool:
+    """Tell whether the process was started with exactly this command line, and has not ended since."""
+    try:
+        return process.cmdline() == list(command)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def end(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
