@@ -99,9 +99,7 @@ def release_name_faults(path: str, value: object) -> list[Fault]:
     return dns_subdomain_faults(path, value, max_length=RELEASE_NAME_LENGTH)
 
 
-def _name_faults(
-    path: str, value: object, pattern: re.Pattern[str], max_length: int, allowed: str
-) -> list[Fault]:
+def _name_faults(path: str, value: object, pattern: re.Pattern[str], max_length: int, allowed: str) -> list[Fault]:
     if not isinstance(value, str):
         return [Fault(path, f"is {type_name(value)}, not a text", allowed)]
     if not value:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pulumi_codecanvas.checks import suggest, type_name
 from pulumi_codecanvas.errors import Fault
-from pulumi_codecanvas.manifests import object_metadata
-from pulumi_codecanvas.pod_template import WORKER_CONTAINER
+from pulumi_codecanvas.manifests import WORKER_CONTAINER, object_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -58,9 +58,7 @@ def namespace_object(
     }
 
 
-def plain_namespace(
-    name: object, *, labels: Mapping[str, Any], annotations: Mapping[str, Any]
-) -> dict[str, Any]:
+def plain_namespace(name: object, *, labels: Mapping[str, Any], annotations: Mapping[str, Any]) -> dict[str, Any]:
     """Describe a namespace without pod security levels: that of an operator which lives apart."""
     return {
         "apiVersion": "v1",
@@ -116,9 +114,7 @@ def limit_range(
     annotations: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Describe a LimitRange for containers; `limits` maps `default`, `max`, ... to quantities by resource."""
-    kinds = {
-        kind: {key: _as_text(value) for key, value in amounts.items()} for kind, amounts in limits.items()
-    }
+    kinds = {kind: {key: _as_text(value) for key, value in amounts.items()} for kind, amounts in limits.items()}
     return {
         "apiVersion": "v1",
         "kind": "LimitRange",
@@ -173,9 +169,7 @@ def pod_security_faults(path: str, pod_security: object) -> list[Fault]:
     """Check the `podSecurity` argument."""
     if pod_security in POD_SECURITY_LEVELS:
         return []
-    cause = (
-        "is not a pod security level" if isinstance(pod_security, str) else f"is {type_name(pod_security)}"
-    )
+    cause = "is not a pod security level" if isinstance(pod_security, str) else f"is {type_name(pod_security)}"
     return [Fault(path, cause, f"use one of {', '.join(POD_SECURITY_LEVELS)}")]
 
 

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+WORKER_CONTAINER = "worker-main"
+"""Name of the container in which CodeCanvas runs its worker; a pod that has one is a dev environment's."""
+
 
 def object_metadata(
     name: object, *, labels: Mapping[str, Any], annotations: Mapping[str, Any], namespace: object = None

@@ -1,19 +1,42 @@
-"""The pod template: the worker pod's manifest, read, normalised, checked, and propagation merged in."""
+"""The pod template: the worker pod's manifest, read, normalised, checked, with propagation merged in.
+
+The API server checks every field of it (it is applied as a `PodTemplate`); what is checked here is what the API
+server cannot know, or what would hide its answer.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pulumi_codecanvas.errors import InvalidArgumentsError
+from pulumi_codecanvas.manifests import WORKER_CONTAINER, object_metadata
+from pulumi_codecanvas.pod_checks import drop_foreign_fields, find_worker, pod_faults
+from pulumi_codecanvas.pod_source import read_source
+from pulumi_codecanvas.pod_values import normalise
+from pulumi_codecanvas.propagation import merge_propagation, propagation_faults
+from pulumi_codecanvas.strict_yaml import dump_yaml
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-WORKER_CONTAINER = "worker-main"
+__all__ = [
+    "IMAGE_PLACEHOLDER",
+    "WORKER_CONTAINER",
+    "PodTemplate",
+    "load_pod_template",
+    "pod_template_object",
+    "render_yaml",
+    "worker_pod",
+]
 
 IMAGE_PLACEHOLDER = "codecanvas.invalid/assigned-by-codecanvas:placeholder"
 """Stands where CodeCanvas puts the worker's image later: the API server asks for an image in every container.
 No image can ever be pulled from it, for `.invalid` is a reserved domain (RFC 2606)."""
+
+_TOP_LEVEL = ("apiVersion", "kind", "metadata", "spec")
+_CONTAINER_LISTS = ("initContainers", "containers")
 
 
 @dataclass(frozen=True)
@@ -38,13 +61,41 @@ def load_pod_template(
     propagate_env: Sequence[str] = (),
     propagate_paths: Sequence[str] = (),
 ) -> PodTemplate:
-    """Read a pod template."""
-    raise NotImplementedError
+    """Read, normalise and check a pod template, and merge into `worker-main` what it is to propagate.
+
+    Args:
+        source: YAML (or JSON) text, a mapping, the path of a `.yaml` or `.yml` file, or None for a bare
+            `worker-main` pod.
+        base_dir: the folder that a path is relative to.
+        propagate_env: names of environment variables to pass on into dev-environment containers. They need not
+            be defined in the template: CodeCanvas adds variables of its own.
+        propagate_paths: paths of files to pass on.
+
+    Raises:
+        InvalidArgumentsError: every fault at once; paths are relative to the template (`spec.containers`) or
+            begin with `propagateEnv` or `propagatePaths`. No text in it holds a value of an environment variable.
+
+    """
+    faults = propagation_faults(propagate_env, propagate_paths)
+    try:
+        outcome = normalise(read_source(source, base_dir))
+    except InvalidArgumentsError as error:
+        raise InvalidArgumentsError([*error.faults, *faults]) from None
+    manifest = outcome.value
+    notes = drop_foreign_fields(manifest) if isinstance(manifest, dict) else []
+    reported = {fault.path for fault in outcome.faults}
+    shape_faults = pod_faults(manifest) if outcome.is_whole else []
+    faults = [*outcome.faults, *(fault for fault in shape_faults if fault.path not in reported), *faults]
+    if not faults:
+        faults = merge_propagation(*find_worker(manifest), propagate_env, propagate_paths)
+    if faults:
+        raise InvalidArgumentsError(faults)
+    return PodTemplate(manifest, (*outcome.changes, *notes))
 
 
 def render_yaml(manifest: Mapping[str, Any]) -> str:
-    """Write a manifest as YAML text."""
-    raise NotImplementedError
+    """Write a manifest as YAML: in Kubernetes' usual order, the same whatever order its keys came in."""
+    return dump_yaml(_in_order(manifest))
 
 
 def pod_template_object(
@@ -56,8 +107,17 @@ def pod_template_object(
     annotations: Mapping[str, Any],
     image: str = IMAGE_PLACEHOLDER,
 ) -> dict[str, Any]:
-    """Describe the `v1` PodTemplate that holds the worker pod."""
-    raise NotImplementedError
+    """Describe the `v1` PodTemplate that holds the worker pod; labels and annotations are the PodTemplate's own.
+
+    Containers without an image get `image`.
+    """
+    template = {"metadata": manifest.get("metadata"), "spec": _with_images(manifest["spec"], image)}
+    return {
+        "apiVersion": "v1",
+        "kind": "PodTemplate",
+        "metadata": object_metadata(name, labels=labels, annotations=annotations, namespace=namespace),
+        "template": {key: value for key, value in template.items() if value},
+    }
 
 
 def worker_pod(
@@ -69,5 +129,38 @@ def worker_pod(
     annotations: Mapping[str, Any],
     image: str = IMAGE_PLACEHOLDER,
 ) -> dict[str, Any]:
-    """Describe a Pod made from the template, for a dry run."""
-    raise NotImplementedError
+    """Describe a Pod made from the template, to be tried in a server-side dry run.
+
+    Labels and annotations are added to the template's own; containers without an image get `image`.
+    """
+    own = manifest.get("metadata") or {}
+    metadata = object_metadata(
+        name,
+        namespace=namespace,
+        labels={**own.get("labels", {}), **labels},
+        annotations={**own.get("annotations", {}), **annotations},
+    )
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {**own, **metadata},
+        "spec": _with_images(manifest["spec"], image),
+    }
+
+
+def _with_images(spec: Mapping[str, Any], image: str) -> dict[str, Any]:
+    filled = {
+        key: [container if container.get("image") else {**container, "image": image} for container in spec[key]]
+        for key in _CONTAINER_LISTS
+        if key in spec
+    }
+    return {**spec, **filled}
+
+
+def _in_order(value: object, first: Sequence[str] = _TOP_LEVEL) -> object:
+    if isinstance(value, Mapping):
+        keys = [*(key for key in first if key in value), *sorted(key for key in value if key not in first)]
+        return {key: _in_order(value[key], ("name",)) for key in keys}
+    if isinstance(value, list):
+        return [_in_order(item, ("name",)) for item in value]
+    return value

@@ -61,7 +61,7 @@ def storage_objects(
 
     Args:
         storage: `eks`, `gke`, or a mapping with `driver` and any other of `STORAGE_KEYS`.
-        name: the platform's name, see `storage_name`.
+        name: the name of both classes, see `storage_name`.
         labels: put on both; values may be opaque.
         annotations: put on both; values may be opaque.
 
@@ -72,7 +72,6 @@ def storage_objects(
     if faults := storage_faults("storage", storage):
         raise InvalidArgumentsError(faults)
     settings = PRESETS[storage] if isinstance(storage, str) else storage
-    name = storage_name(storage, name)
     is_default = settings.get("default", False)
     storage_class = {
         "apiVersion": "storage.k8s.io/v1",
@@ -106,9 +105,7 @@ def storage_faults(path: str, storage: object) -> list[Fault]:
         return [Fault(path, f"is {type_name(storage)}", "use `eks`, `gke` or a mapping with `driver`")]
     faults = unknown_key_faults(path, storage, STORAGE_KEYS)
     if "driver" not in storage:
-        faults.append(
-            Fault(join_path(path, "driver"), "is missing", "name the CSI driver, such as `ebs.csi.aws.com`")
-        )
+        faults.append(Fault(join_path(path, "driver"), "is missing", "name the CSI driver, such as `ebs.csi.aws.com`"))
     for key in STORAGE_KEYS:
         if key in storage:
             faults += _setting_faults(join_path(path, key), key, storage[key])
@@ -140,9 +137,7 @@ def _parameter_faults(path: str, parameters: object) -> list[Fault]:
         if not isinstance(key, str):
             faults.append(key_fault(path, key))
         elif value is None or isinstance(value, Mapping | list | tuple):
-            faults.append(
-                Fault(join_path(path, key), f"is {type_name(value)}, not a text", "write a text or number")
-            )
+            faults.append(Fault(join_path(path, key), f"is {type_name(value)}, not a text", "write a text or number"))
     return faults
 
 
