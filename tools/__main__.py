@@ -28,11 +28,20 @@ def ensure_tools(
         typer.echo(path)
 
 
+@app.command("doctor")
+def diagnose() -> None:
+    """Say what is here, what would be downloaded or built, and what is missing."""
+    from tools.doctor import doctor
+
+    if not doctor():
+        raise typer.Exit(1)
+
+
 def main() -> None:
-    """Run a command; an error that it raises on purpose is shown as text."""
+    """Run a command; what it could not do is shown as text."""
     try:
         app()
-    except ToolsError as error:
+    except (ToolsError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)
 

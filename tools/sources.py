@@ -35,3 +35,11 @@ class Source(Protocol):
 
     def fill(self, tool: Tool, directory: Path) -> str:
         """Write the tool's checked files into `directory`; give their origin or raise UnavailableError."""
+
+
+def consider(source: Source, tool: Tool) -> Plan | str:
+    """Give the source's plan for a tool, or as text which source it is and why it has none."""
+    try:
+        return source.plan(tool)
+    except UnavailableError as error:
+        return f"{source.label}: {error}"

@@ -24,7 +24,7 @@ from tools.gobuild import GoBuildSource
 from tools.pins import TOOLS, Platform, Tool
 from tools.prebuilt import PrebuiltSource
 from tools.releases import ReleaseSource
-from tools.sources import UnavailableError
+from tools.sources import UnavailableError, consider
 from tools.store import Store
 
 if TYPE_CHECKING:
@@ -132,34 +132,48 @@ class Toolchain:
         return paths
 
     def _obtain_all(self, tools: Sequence[Tool], *, quiet: bool) -> dict[str, Stored]:
-        found: dict[str, Stored] = {}
+        found = {tool.name: stored for tool in tools if (stored := self.store.find(tool)) is not None}
         for tool in tools:
-            stored = self.store.find(tool)
-            if stored is not None:
-                _announce(tool, f"{tool.name} {tool.version}: in the cache, {stored.origin}", quiet=quiet)
-                found[tool.name] = stored
-        missing = sorted((tool for tool in tools if tool.name not in found), key=lambda tool: -tool.mebibytes)
-        tried: dict[str, list[str]] = {tool.name: [] for tool in missing}
+            if tool.name in found:
+                _announce(tool, f"{tool.name} {tool.version}: in the cache, {found[tool.name].origin}", quiet=quiet)
+        tried = {tool.name: list[str]() for tool in tools if tool.name not in found}
+        found |= self._obtain_ready(tried)
+        found |= self._build({name: attempts for name, attempts in tried.items() if name not in found})
+        return found
 
-        def obtain_ready(tool: Tool) -> Stored | None:
-            return self._obtain(tool, self.ready_sources, tried[tool.name])
-
+    def _obtain_ready(self, tried: Mapping[str, list[str]]) -> dict[str, Stored]:
+        """Get what can be had ready-made, several at once, the largest first."""
+        tools = sorted((TOOLS[name] for name in tried), key=lambda tool: -tool.mebibytes)
         with ThreadPoolExecutor(_THREADS) as pool:
             try:
-                results = list(pool.map(obtain_ready, missing))
+                results = list(pool.map(lambda tool: self._obtain(tool, self.ready_sources, tried[tool.name]), tools))
             except BaseException:
                 self.stop()
                 pool.shutdown(cancel_futures=True)
                 raise
-        # Builds come last and one after the other: each uses every core already.
-        for tool, ready in zip(missing, results, strict=True):
-            stored = ready or self._obtain(tool, self.build_sources, tried[tool.name])
-            if stored is not None:
-                found[tool.name] = stored
-        lost = [tool for tool in missing if tool.name not in found]
+        return {tool.name: stored for tool, stored in zip(tools, results, strict=True) if stored is not None}
+
+    def _build(self, tried: Mapping[str, list[str]]) -> dict[str, Stored]:
+        """Build the rest, one after the other: each build uses every core already."""
+        # A tool that cannot be built is found out before the minutes that the others take.
+        refusals = {name: self._refusals(TOOLS[name]) for name in tried}
+        lost = [name for name, reasons in refusals.items() if len(reasons) == len(self.build_sources)]
+        built: dict[str, Stored] = {}
+        for name in tried if not lost else ():
+            stored = self._obtain(TOOLS[name], self.build_sources, tried[name])
+            if stored is None:
+                lost.append(name)
+                refusals[name] = []
+            else:
+                built[name] = stored
         if lost:
-            raise ToolsError("\n".join(_describe_failure(tool, tried[tool.name]) for tool in lost))
-        return found
+            raise ToolsError("\n".join(_describe_lost(TOOLS[name], [*tried[name], *refusals[name]]) for name in lost))
+        return built
+
+    def _refusals(self, tool: Tool) -> list[str]:
+        """Say why sources would not build the tool; nothing where they would."""
+        plans = (consider(source, tool) for source in self.build_sources)
+        return [plan for plan in plans if isinstance(plan, str)]
 
     def _obtain(self, tool: Tool, sources: Iterable[Source], tried: list[str]) -> Stored | None:
         """Take the tool from the first source that has it; note in `tried` why others had not."""
@@ -178,6 +192,8 @@ class Toolchain:
                 except UnavailableError as error:
                     tried.append(f"{source.label}: {error}")
                     continue
+                except OSError as error:
+                    raise ToolsError(f"{tool.name} {tool.version} cannot be put into the cache: {error}") from error
                 _announce(tool, f"{tool.name} {tool.version}: {stored.origin} ({time.monotonic() - started:.1f} s)")
                 return stored
         return None
@@ -234,12 +250,15 @@ def _same(source: Path, target: Path) -> bool:
     return (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
 
 
-def _describe_failure(tool: Tool, tried: Iterable[str]) -> str:
-    lines = [
-        f"{tool.name} {tool.version} cannot be had:",
-        f"  {tool.variable}: not set",
-        "  cache: not there",
-    ]
-    lines += [f"  {attempt}" for attempt in tried]
-    lines.append(f"  To get it: install {tool.name} {tool.version} and set {tool.variable} to its path.")
-    return "\n".join(lines)
+def describe_failure(tool: Tool, tried: Iterable[str]) -> str:
+    """Say, in indented lines, what was tried to get a tool and what to do now."""
+    attempts = [f"{tool.variable}: not set", "cache: not there", *tried]
+    remedy = (
+        f"To get it: `make tools` where the internet is open fills the cache, which can be copied; "
+        f"or set {tool.variable} to the path of an installed {tool.name} {tool.version}."
+    )
+    return "\n".join(f"    {line}" for line in [*attempts, remedy])
+
+
+def _describe_lost(tool: Tool, tried: Iterable[str]) -> str:
+    return f"{tool.name} {tool.version} cannot be had:\n{describe_failure(tool, tried)}"
