@@ -69,8 +69,16 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    style = None if isinstance(resolve_plain(text), str) else "'"
-    return dumper.represent_scalar(_CORE + "str", text, style="|" if "\n" in text else style)
+    return dumper.represent_scalar(_CORE + "str", text, style=_style(text))
+
+
+def _style(text: str) -> str | None:
+    if not text.replace("\n", "").isprintable():
+        # The other styles would fold unusual line breaks into plain ones.
+        return '"'
+    if "\n" in text:
+        return "|"
+    return None if isinstance(resolve_plain(text), str) else "'"
 
 
 _Dumper.add_representer(str, _represent_text)
