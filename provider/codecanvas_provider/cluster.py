@@ -15,15 +15,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import quote, urlencode
 
+from codecanvas_provider.kubeconfig import describe_source
 from pulumi_codecanvas.errors import ClusterError
 from pulumi_codecanvas.version import VERSION
-
-from .kubeconfig import describe_source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .session import Session
+    from codecanvas_provider.session import Session
 
 FIELD_MANAGER = "pulumi-codecanvas"
 
@@ -282,7 +281,7 @@ class Cluster:
         Every request of this module may be repeated: reads, dry runs, reviews, patches that state the result, and
         deletes by uid. (A `create` that did happen is answered with 409.)
         """
-        from .session import NoAnswer
+        from codecanvas_provider.session import NoAnswer
 
         url = f"{path}?{urlencode(query)}" if query else path
         data = None if body is None else json.dumps(body)
@@ -320,7 +319,7 @@ class Cluster:
 
     def _log_in(self, instead_of: Session | None = None) -> Session:
         """Give the session, a new one where there is none, it has expired or it is the one named."""
-        from .session import open_session
+        from codecanvas_provider.session import open_session
 
         with self._lock:
             if self._session is None or self._session is instead_of or self._session.expired:

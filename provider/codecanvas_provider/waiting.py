@@ -13,7 +13,7 @@ from pulumi_codecanvas.errors import CodeCanvasError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from .resource import Context
+    from codecanvas_provider.resource import Context
 
 P = ParamSpec("P")
 T = TypeVar("T")

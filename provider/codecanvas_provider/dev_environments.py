@@ -1,0 +1,312 @@
+"""`DevEnvironments`: the dev environments of a platform. Stopped by a freeze, guarded and emptied by a delete."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from codecanvas_provider.cluster import POD, Cluster, Unreachable
+from codecanvas_provider.freeze_block import (
+    await_block,
+    find_delete_blocks,
+    freeze_block,
+    is_in_place,
+    make_delete_block,
+    remove_block,
+)
+from codecanvas_provider.inputs import PLATFORM_FIELDS, Field, changed_names, check_fields
+from codecanvas_provider.namespaces import WrongClusterError, find_namespace, require_namespace
+from codecanvas_provider.resource import Context, CustomResource, Diff, PartialFailure, holds_unknown
+from codecanvas_provider.volumes import claims_of_environments, delete_claims, request_deletion
+from codecanvas_provider.waiting import Cancelled, in_thread
+from codecanvas_provider.worker_pods import (
+    Pace,
+    StillRunningError,
+    count_environments,
+    join_names,
+    list_worker_pods,
+    name_of,
+    stop_worker_pods,
+)
+from pulumi_codecanvas.errors import ClusterError, CodeCanvasError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from codecanvas_provider.freeze_block import Block
+    from pulumi_codecanvas.errors import Fault
+
+    Connect = Callable[[str | None, str | None], Cluster]
+
+DELETE_UNREACHABLE = "PULUMI_K8S_DELETE_UNREACHABLE"
+"""The kubernetes plugin's environment variable: `true` gives up objects of a cluster that does not answer."""
+
+_FIELDS: dict[str, Field] = {
+    **PLATFORM_FIELDS,
+    "stopTimeout": Field(int, default=600, least=1),
+    "forceDelete": Field(bool, default=False),
+    "retainVolumes": Field(bool, default=False),
+    "templateClaims": Field(list, default=[]),
+}
+
+
+class DevEnvironments(CustomResource):
+    """The dev environments of one platform.
+
+    Outputs are the inputs and, while the platform is frozen, `running`: how many dev environments run. A create
+    or update with `frozen` first sees the block at work, then stops every dev environment; without `frozen` it
+    touches nothing.
+
+    A delete is refused while dev environments run, unless the platform is frozen or has `forceDelete`. Else it
+    blocks new ones, ends all worker pods and, without `retainVolumes`, deletes the volumes: in a namespace of the
+    platform's own every PersistentVolumeClaim; in an adopted namespace only those that its running worker pods
+    mount and nobody else does (see `claims_of_environments`). What stays is named in a warning.
+
+    Pods that have finished are no running dev environments. A freeze leaves them, as they take nothing and their
+    logs may be of use; a delete removes them, as they still hold their volumes.
+    """
+
+    token: ClassVar[str] = "codecanvas:index:DevEnvironments"  # noqa: S105 - a type token
+    input_names: ClassVar[frozenset[str]] = frozenset(_FIELDS)
+    output_names: ClassVar[frozenset[str]] = frozenset({*_FIELDS, "running", "leftBlocked"})
+    secret_inputs: ClassVar[frozenset[str]] = frozenset({"kubeconfig"})
+    secret_outputs: ClassVar[frozenset[str]] = frozenset({"kubeconfig"})
+
+    def __init__(self, connect: Connect = Cluster.connect, pace: Pace | None = None) -> None:
+        """Take what tests replace: how to reach a cluster, and how often to look."""
+        self._connect = connect
+        self._pace = pace or Pace()
+
+    def check(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
+        """Complete the inputs by their defaults and check their types."""
+        return check_fields(inputs, _FIELDS)
+
+    def diff(self, old_inputs: dict[str, Any], old_outputs: dict[str, Any], new_inputs: dict[str, Any]) -> Diff:
+        """Replace for another namespace only; update what changed, and what a refresh found to be wrong."""
+        changed = set(changed_names(old_inputs, new_inputs, _FIELDS))
+        replaces = changed & {"namespace"}
+        if old_outputs.get("leftBlocked") or (new_inputs.get("frozen") is True and old_outputs.get("running")):
+            changed.add("frozen")
+        return Diff(tuple(replaces), tuple(sorted(changed - replaces)))
+
+    async def create(self, context: Context, inputs: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Bring the dev environments into the state that `frozen` asks for."""
+        namespace = inputs["namespace"]
+        return str(namespace), await self._bring_about(context, inputs)
+
+    async def update(
+        self,
+        context: Context,
+        id: str,  # noqa: A002, ARG002 - the interface's word
+        old_outputs: dict[str, Any],
+        inputs: dict[str, Any],
+    ) -> dict[str, Any]:
+        """Bring the dev environments into the state that `frozen` asks for."""
+        if _is_settled(old_outputs, inputs):
+            return _outputs(inputs)
+        return await self._bring_about(context, inputs)
+
+    async def read(
+        self,
+        context: Context,
+        id: str,  # noqa: A002 - the interface's word
+        inputs: dict[str, Any],
+        outputs: dict[str, Any],
+    ) -> tuple[str, dict[str, Any], dict[str, Any]] | None:
+        """Count what runs although frozen; gone is what has no namespace any more."""
+        if not inputs.get("namespace"):
+            return None
+        cluster = self._cluster(inputs)
+        try:
+            state = await in_thread(context, self._look, cluster, inputs)
+        except Unreachable as error:
+            if not _gives_up_unreachable():
+                raise
+            await context.log(f"{error.cause}; given up because of {DELETE_UNREACHABLE}", "warning")
+            return None
+        return None if state is None else (id, inputs, {**outputs, **state})
+
+    async def delete(self, context: Context, id: str, outputs: dict[str, Any]) -> None:  # noqa: A002, ARG002 - as above
+        """Guard, block, stop, delete volumes; see the class."""
+        cluster = self._cluster(outputs)
+        try:
+            found = await in_thread(context, find_namespace, cluster, outputs["namespace"], outputs.get("namespaceUid"))
+            if found is not None:
+                await self._empty(context, cluster, outputs)
+        except Unreachable as error:
+            if not _gives_up_unreachable():
+                remedy = f"where the cluster is gone for good, set {DELETE_UNREACHABLE}=true for this command"
+                raise ClusterError(error.cause, f"{error.remedy}; {remedy}") from None
+            await context.log(f"{error.cause}; given up because of {DELETE_UNREACHABLE}", "warning")
+
+    def _cluster(self, inputs: dict[str, Any]) -> Cluster:
+        return self._connect(inputs.get("kubeconfig"), inputs.get("context"))
+
+    def _look(self, cluster: Cluster, inputs: dict[str, Any]) -> dict[str, Any] | None:
+        """Give the outputs that may have drifted; None where the namespace is gone, or another one by now."""
+        namespace = inputs["namespace"]
+        try:
+            if find_namespace(cluster, namespace, inputs.get("namespaceUid")) is None:
+                return None
+        except WrongClusterError:
+            return None
+        if inputs.get("frozen"):
+            return {"running": len(list_worker_pods(cluster, namespace)), "leftBlocked": False}
+        return {"running": None, "leftBlocked": bool(find_delete_blocks(cluster, namespace))}
+
+    async def _bring_about(self, context: Context, inputs: dict[str, Any]) -> dict[str, Any]:
+        if context.preview:
+            await self._announce(context, inputs)
+            return _outputs(inputs)
+        cluster = self._cluster(inputs)
+        namespace = inputs["namespace"]
+        await in_thread(context, require_namespace, cluster, namespace, inputs.get("namespaceUid"))
+        if not inputs.get("frozen"):
+            await in_thread(context, _remove_left_blocks, cluster, namespace)
+            return _outputs(inputs)
+        try:
+            await self._stop(context, cluster, inputs)
+        except (ClusterError, Cancelled) as error:
+            # Recorded, so that a destroy from here on still asks this resource first.
+            running = error.running if isinstance(error, StillRunningError) else None
+            message = str(error)
+            if isinstance(error, StillRunningError):
+                message += "new ones stay blocked; once this is mended, run `pulumi up` again: it goes on from here"
+            raise PartialFailure(str(namespace), {**_outputs(inputs), "running": running}, message) from error
+        return _outputs(inputs)
+
+    async def _announce(self, context: Context, inputs: dict[str, Any]) -> None:
+        """Tell in a preview how many dev environments a freeze is about to stop."""
+        if not inputs.get("frozen") or holds_unknown(dict(inputs)):
+            return
+        try:
+            pods = await in_thread(context, list_worker_pods, self._cluster(inputs), inputs["namespace"])
+        except ClusterError:
+            return
+        if pods:
+            await context.log(
+                f"the freeze of platform {inputs['platformName']} will stop {count_environments(len(pods))}"
+                f" in namespace {inputs['namespace']}: {join_names(name_of(pod) for pod in pods)}",
+                "warning",
+            )
+
+    async def _stop(self, context: Context, cluster: Cluster, inputs: dict[str, Any]) -> None:
+        namespace = inputs["namespace"]
+        await context.status("waiting until new dev environments are refused")
+        await await_block(context, cluster, freeze_block(namespace, inputs["freezeMode"]))
+        await stop_worker_pods(
+            context,
+            cluster,
+            namespace,
+            platform=inputs["platformName"],
+            timeout=_patience(context, inputs),
+            pace=self._pace,
+        )
+
+    async def _empty(self, context: Context, cluster: Cluster, inputs: dict[str, Any]) -> None:
+        await in_thread(context, _guard, cluster, inputs)
+        block = await in_thread(context, _ensure_block, cluster, inputs)
+        if block is None:
+            await context.log(
+                f"new dev environments in namespace {inputs['namespace']} cannot be blocked while it is emptied:"
+                " the rights to create a ValidatingAdmissionPolicy or a ResourceQuota are missing",
+                "warning",
+            )
+        try:
+            if block is not None:
+                await await_block(context, cluster, block)
+            await self._end_everything(context, cluster, inputs)
+        except CodeCanvasError:
+            # Whatever went wrong, a block that no freeze accounts for would puzzle whoever meets it. Not with
+            # the operation's own context: this has to be done after a request to stop, too.
+            with contextlib.suppress(ClusterError):
+                await in_thread(Context(), _remove_left_blocks, cluster, inputs["namespace"])
+            raise
+        await in_thread(context, _remove_left_blocks, cluster, inputs["namespace"])
+
+    async def _end_everything(self, context: Context, cluster: Cluster, inputs: dict[str, Any]) -> None:
+        namespace = inputs["namespace"]
+        timeout = _patience(context, inputs)
+        retains = bool(inputs.get("retainVolumes"))
+        doomed: set[str] | None = None
+        if not inputs.get("ownsNamespace", True) and not retains:
+            # Asked for while their pods still show whose they are: a second run would not know them any more.
+            # They stay for as long as a pod uses them.
+            pods = await in_thread(context, cluster.list_all, POD, namespace)
+            doomed = claims_of_environments(pods, inputs.get("templateClaims") or [])
+            await request_deletion(context, cluster, namespace, doomed)
+        try:
+            await stop_worker_pods(
+                context,
+                cluster,
+                namespace,
+                platform=inputs["platformName"],
+                timeout=timeout,
+                finished=True,
+                pace=self._pace,
+            )
+        except StillRunningError as error:
+            raise ClusterError(f"{error}once this is mended, run the command again: it goes on from here") from None
+        if retains:
+            return
+        left = await delete_claims(context, cluster, namespace, only=doomed, timeout=timeout, pace=self._pace)
+        if left:
+            await context.log(
+                f"namespace {namespace} was there before the platform, so these volumes stay, as they may be"
+                f" somebody else's: {join_names(left)}; delete those that were dev environments' by hand",
+                "warning",
+            )
+
+
+def _outputs(inputs: dict[str, Any]) -> dict[str, Any]:
+    return {**inputs, "running": 0 if inputs.get("frozen") is True else None, "leftBlocked": False}
+
+
+def _is_settled(old_outputs: dict[str, Any], inputs: dict[str, Any]) -> bool:
+    """Tell whether nothing changed but what is only recorded."""
+    same = all(old_outputs.get(name) == inputs.get(name) for name in ("frozen", "freezeMode"))
+    stopped = not inputs.get("frozen") or old_outputs.get("running") == 0
+    return same and stopped and not old_outputs.get("leftBlocked")
+
+
+def _patience(context: Context, inputs: dict[str, Any]) -> float:
+    """Seconds that the user allows: `stopTimeout`, and no more than a custom time-out."""
+    return min(float(inputs["stopTimeout"]), context.timeout or float("inf"))
+
+
+def _gives_up_unreachable() -> bool:
+    return os.environ.get(DELETE_UNREACHABLE) == "true"
+
+
+def _guard(cluster: Cluster, inputs: dict[str, Any]) -> None:
+    """Refuse to delete a platform on which dev environments run."""
+    if inputs.get("frozen") or inputs.get("forceDelete"):
+        return
+    namespace = inputs["namespace"]
+    going_on = [pod for pod in list_worker_pods(cluster, namespace) if not pod["metadata"].get("deletionTimestamp")]
+    if not going_on:
+        return
+    verb = "is" if len(going_on) == 1 else "are"
+    raise ClusterError(
+        f"{count_environments(len(going_on))} {verb} running on platform {inputs['platformName']} (namespace"
+        f" {namespace}): {join_names(name_of(pod) for pod in going_on)}. Nothing was changed",
+        "either set `freeze: true` on the platform and run `pulumi up` to stop them first, or set `force_delete: true`"
+        " and run `pulumi up` to have the delete stop them; then delete it again",
+    )
+
+
+def _ensure_block(cluster: Cluster, inputs: dict[str, Any]) -> Block | None:
+    """Give the block that keeps new dev environments away during a delete: the freeze's, or one of our own."""
+    namespace, mode = inputs["namespace"], inputs["freezeMode"]
+    block = freeze_block(namespace, mode)
+    if inputs.get("frozen") and is_in_place(cluster, block):
+        return block
+    # In somebody else's namespace a quota would stop their pods as well.
+    may_quota = bool(inputs.get("ownsNamespace", True)) or mode == "quota"
+    return make_delete_block(cluster, namespace, inputs["platformName"], may_quota=may_quota, mode=mode)
+
+
+def _remove_left_blocks(cluster: Cluster, namespace: str) -> None:
+    for block in find_delete_blocks(cluster, namespace):
+        remove_block(cluster, block)

@@ -1,0 +1,230 @@
+"""The freeze block as the cluster has it: is it there, is it in force; and the one that guards a delete.
+
+The block of a frozen platform belongs to the kubernetes provider, see `pulumi_codecanvas.freeze`. Only while a
+delete of a platform that is not frozen runs, this plugin makes one of its own, under a name of its own.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from codecanvas_provider.cluster import POD, POLICY, POLICY_BINDING, QUOTA, Refused, is_missing_right
+from codecanvas_provider.waiting import Deadline, in_thread, pause
+from pulumi_codecanvas.errors import ClusterError
+from pulumi_codecanvas.freeze import QUOTA_NAME, freeze_name, freeze_policy, freeze_quota
+from pulumi_codecanvas.pod_template import IMAGE_PLACEHOLDER, WORKER_CONTAINER
+
+if TYPE_CHECKING:
+    from codecanvas_provider.cluster import Cluster, Kind
+    from codecanvas_provider.resource import Context
+
+PROBE_NAME = "codecanvas-freeze-probe"
+PROBE_TIMEOUT = 30.0
+"""Seconds that a block may take to come into force; under a second is usual."""
+PROBE_INTERVAL = 0.2
+# Several API servers may stand behind one address, and each learns of a policy by itself.
+_DENIALS_IN_A_ROW = 2
+# After this long, refusals by someone else are not the start-up noise of a new namespace any more.
+_FOREIGN_PATIENCE = 10.0
+
+_ACCEPTED = "it would be accepted"
+
+
+@dataclass(frozen=True)
+class Block:
+    """What blocks new dev environments in a namespace, by the names of its objects.
+
+    Attributes:
+        namespace: the blocked namespace.
+        policy: name of the ValidatingAdmissionPolicy and its binding, or None.
+        quota: name of the ResourceQuota, or None.
+
+    """
+
+    namespace: str
+    policy: str | None = None
+    quota: str | None = None
+
+    @property
+    def objects(self) -> tuple[tuple[Kind, str, str | None], ...]:
+        """Kind, name and namespace of each object that it consists of, in the order of deletion."""
+        pair = ((POLICY_BINDING, self.policy, None), (POLICY, self.policy, None)) if self.policy else ()
+        return (*pair, *(((QUOTA, self.quota, self.namespace),) if self.quota else ()))
+
+    def explains(self, message: str) -> bool:
+        """Tell whether the API server's refusal of a pod comes from this block."""
+        by_policy = self.policy is not None and f"ValidatingAdmissionPolicy '{self.policy}'" in message
+        # Where several quotas are exceeded the API server names the first only. None of the others lets a pod
+        # through that this one would stop.
+        return by_policy or (self.quota is not None and is_quota_denial(message))
+
+
+def freeze_block(namespace: str, mode: str) -> Block:
+    """Give the block of a frozen platform."""
+    if mode == "quota":
+        return Block(namespace, quota=QUOTA_NAME)
+    return Block(namespace, policy=freeze_name(namespace))
+
+
+def delete_blocks(namespace: str) -> tuple[Block, Block]:
+    """Give the two forms of the block that guards a delete, the preferred one first."""
+    return Block(namespace, policy=f"codecanvas-delete-{namespace}"), Block(namespace, quota="codecanvas-delete")
+
+
+def is_quota_denial(message: str) -> bool:
+    """Tell whether a quota refused a pod; quotas are asked last, when everything else accepts it."""
+    return "exceeded quota:" in message or "failed quota:" in message
+
+
+def is_in_place(cluster: Cluster, block: Block) -> bool:
+    """Tell whether all objects of a block exist and none is being deleted."""
+    found = [cluster.get(kind, name, namespace) for kind, name, namespace in block.objects]
+    return all(thing is not None and not thing["metadata"].get("deletionTimestamp") for thing in found)
+
+
+async def await_block(
+    context: Context,
+    cluster: Cluster,
+    block: Block,
+    *,
+    timeout: float = PROBE_TIMEOUT,
+    interval: float = PROBE_INTERVAL,
+) -> None:
+    """Wait until a block is seen to refuse a new dev environment.
+
+    Where something else refuses every worker pod before the block is even asked (a LimitRange, say), the block
+    cannot be seen at work; it then counts as in force once its objects exist, with a warning.
+
+    Raises:
+        ClusterError: it did not refuse one in time.
+
+    """
+    deadline = Deadline(timeout)
+    foreign = Deadline(min(_FOREIGN_PATIENCE, timeout / 2))
+    denials = 0
+    seen = _ACCEPTED
+    while not deadline.passed:
+        seen = await in_thread(context, try_worker_pod, cluster, block.namespace)
+        denials = denials + 1 if block.explains(seen) else 0
+        if denials == _DENIALS_IN_A_ROW:
+            return
+        if (
+            not denials
+            and seen != _ACCEPTED
+            and foreign.passed
+            and await in_thread(context, is_in_place, cluster, block)
+        ):
+            await context.log(
+                f"the freeze block of namespace {block.namespace} is there but could not be seen at work: "
+                f"a new dev environment is refused before, with: {seen}",
+                "warning",
+            )
+            return
+        await pause(context, interval)
+    raise ClusterError(
+        f"namespace {block.namespace} is not blocked after {timeout:g} s: for a new dev environment the API server"
+        f" says: {seen}",
+        f"see that {describe_block(block)} exist and that no exception is made for you; nothing was stopped yet",
+    )
+
+
+def describe_block(block: Block) -> str:
+    """Name the objects of a block."""
+    return " and ".join(f"{kind.name} {name}" for kind, name, _ in reversed(block.objects))
+
+
+def try_worker_pod(cluster: Cluster, namespace: str) -> str:
+    """Ask in a dry run for the smallest worker pod; give the API server's refusal, or that it would accept it."""
+    try:
+        cluster.create(POD, _probe(), namespace, dry_run=True)
+    except Refused as error:
+        if error.status not in {400, 403, 409, 422} or is_missing_right(error.message):
+            raise
+        return error.message
+    return _ACCEPTED
+
+
+def _probe() -> dict[str, Any]:
+    """Describe a worker pod that meets even the `restricted` pod security standard."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"generateName": f"{PROBE_NAME}-"},
+        "spec": {
+            "restartPolicy": "Never",
+            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [
+                {
+                    "name": WORKER_CONTAINER,
+                    "image": IMAGE_PLACEHOLDER,
+                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                }
+            ],
+        },
+    }
+
+
+def make_delete_block(cluster: Cluster, namespace: str, platform: str, *, may_quota: bool, mode: str) -> Block | None:
+    """Make the block that guards a delete; give it, or None where the rights suffice for no form of it.
+
+    Args:
+        cluster: the cluster.
+        namespace: the platform's namespace.
+        platform: its name, for the message that a refused user reads.
+        may_quota: whether a quota, which stops every pod in the namespace, may be used too.
+        mode: the platform's freeze mode; `quota` leaves the policy out.
+
+    """
+    facts: dict[str, Any] = {
+        "namespace": namespace,
+        "platform_name": platform,
+        "reason": "it is being deleted",
+        "labels": {},
+        "annotations": {},
+    }
+    by_policy, by_quota = delete_blocks(namespace)
+    forms = [(by_policy, freeze_policy(**facts))] if mode != "quota" else []
+    forms += [(by_quota, [freeze_quota(**facts)])] if may_quota else []
+    return next((block for block, manifests in forms if _make(cluster, block, manifests)), None)
+
+
+def _make(cluster: Cluster, block: Block, manifests: list[dict[str, Any]]) -> bool:
+    """Make the objects of a block; False where we may not, or the cluster does not know the kind."""
+    try:
+        for (kind, name, place), manifest in zip(reversed(block.objects), manifests, strict=True):
+            cluster.apply(kind, _renamed(manifest, name), place)
+    except Refused as error:
+        if error.status not in {403, 404}:
+            raise
+        return False
+    return True
+
+
+def _renamed(manifest: dict[str, Any], name: str) -> dict[str, Any]:
+    renamed = copy.deepcopy(manifest)
+    renamed["metadata"]["name"] = name
+    if "policyName" in renamed["spec"]:
+        renamed["spec"]["policyName"] = name
+    return renamed
+
+
+def remove_block(cluster: Cluster, block: Block) -> None:
+    """Delete the objects of a block; those that are not there are no error."""
+    for kind, name, namespace in block.objects:
+        cluster.delete(kind, name, namespace)
+
+
+def find_delete_blocks(cluster: Cluster, namespace: str) -> list[Block]:
+    """Give the blocks that an interrupted delete left behind. What we may not see, we cannot have made."""
+    return [block for block in delete_blocks(namespace) if _exists(cluster, block)]
+
+
+def _exists(cluster: Cluster, block: Block) -> bool:
+    try:
+        return any(cluster.get(kind, name, place) is not None for kind, name, place in block.objects)
+    except Refused as error:
+        if error.status != 403:
+            raise
+        return False

@@ -1,0 +1,110 @@
+"""The Kubernetes rights that this plugin uses, feature by feature: the one list of them.
+
+The connection test asks for them, the documentation shows them, and tests grant exactly them. What the
+kubernetes plugin and Helm need besides, to make a platform's objects, is not in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Scope = Literal["platform", "operator", "cluster"]
+Feature = Literal["connection test", "key rotation", "freeze", "freeze by policy", "freeze by quota", "delete"]
+
+_ADMISSION = "admissionregistration.k8s.io"
+_BLOCK_KINDS = ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One right, as a rule of a Role or ClusterRole.
+
+    Attributes:
+        resource: plural name of the kind.
+        verbs: what is done with it.
+        why: what for.
+        group: API group; empty for the core.
+        scope: in the platform's namespace, the operator's namespace, or the whole cluster.
+        optional: without it the feature works all the same, with less to say.
+        one: only the object named like the platform's namespace.
+
+    """
+
+    resource: str
+    verbs: tuple[str, ...]
+    why: str
+    group: str = ""
+    scope: Scope = "platform"
+    optional: bool = False
+    one: bool = False
+
+
+_NAMESPACE = Rule("namespaces", ("get",), "see that it is the right cluster and the namespace is active", one=True)
+_WORKLOADS = ("deployments", "statefulsets", "daemonsets")
+
+RULES: dict[Feature, tuple[Rule, ...]] = {
+    "connection test": (
+        _NAMESPACE,
+        Rule("pods", ("create",), "try the pod template in a dry run"),
+        Rule("resourcequotas", ("list",), "see that the quotas have room"),
+        Rule("secrets", ("get", "list"), "find the Helm release, by metadata only", scope="operator"),
+        Rule("configmaps", ("get",), "see that what the operator reads is there", scope="operator", optional=True),
+        *(Rule(kind, ("list",), "find the operator", "apps", "operator") for kind in _WORKLOADS),
+        Rule("pods", ("list",), "say why the operator is not ready", scope="operator"),
+        Rule("events", ("list",), "say why the operator is not ready", scope="operator", optional=True),
+        Rule(
+            "localsubjectaccessreviews",
+            ("create",),
+            "see what the operator may do in the platform's namespace",
+            "authorization.k8s.io",
+            optional=True,
+        ),
+        Rule("storageclasses", ("get",), "see that it exists", "storage.k8s.io", "cluster", optional=True),
+        Rule(
+            "volumesnapshotclasses",
+            ("get",),
+            "see that it exists",
+            "snapshot.storage.k8s.io",
+            "cluster",
+            optional=True,
+        ),
+    ),
+    "key rotation": tuple(
+        Rule(kind, ("patch",), "restart the operator onto a new key", "apps", "operator") for kind in _WORKLOADS
+    ),
+    "freeze": (
+        _NAMESPACE,
+        Rule("pods", ("create",), "see in a dry run that the block is in force"),
+        Rule("pods", ("list", "delete"), "stop running dev environments"),
+        Rule("nodes", ("get",), "say why one does not stop", scope="cluster", optional=True),
+    ),
+    "freeze by policy": tuple(
+        Rule(kind, ("get",), "see that the block exists", _ADMISSION, "cluster") for kind in _BLOCK_KINDS
+    ),
+    "freeze by quota": (Rule("resourcequotas", ("get",), "see that the block exists"),),
+    "delete": (
+        _NAMESPACE,
+        Rule("pods", ("create",), "see in a dry run that the block is in force"),
+        Rule("pods", ("list", "delete"), "stop running dev environments"),
+        Rule("persistentvolumeclaims", ("list", "delete"), "delete the volumes of dev environments"),
+        *(
+            Rule(
+                kind,
+                ("get", "create", "patch", "delete"),
+                "block new dev environments while a delete runs",
+                _ADMISSION,
+                "cluster",
+                optional=True,
+            )
+            for kind in _BLOCK_KINDS
+        ),
+        Rule(
+            "resourcequotas",
+            ("get", "create", "patch", "delete"),
+            "block new dev environments while a delete runs, where the policy may not be made",
+            optional=True,
+        ),
+    ),
+}
+"""Every right, by the feature that needs it. `freeze` comes with the one of its two modes."""
