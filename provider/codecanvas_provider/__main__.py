@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 if TYPE_CHECKING:
     from codecanvas_provider.resource import CustomResource
@@ -58,7 +59,7 @@ async def _serve(address: str | None) -> None:
 
     engine = Engine(address) if address else None
     servicer = Servicer(custom_resources(), functions(), engine)
-    server, errors, port = make_server(servicer)
+    server, port = make_server(servicer)
     await server.start()
     print(port, flush=True)  # noqa: T201 - how the engine learns where to connect
 
@@ -68,9 +69,15 @@ async def _serve(address: str | None) -> None:
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     servicer.cancelled.set()
     await server.stop(GRACE_SECONDS)
-    if errors.running:
-        # A thread that waits for a cluster cannot be ended, and must not keep the process.
-        os._exit(0)
+    _leave()
+
+
+def _leave() -> NoReturn:
+    """End the process without waiting for its threads: one that waits for a cluster cannot be ended otherwise."""
+    atexit._run_exitfuncs()  # noqa: SLF001 - no public way; traces that were asked for are sent here
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -49,15 +49,9 @@ class Failure(NamedTuple):
 
 
 class PlainErrors(grpc.aio.ServerInterceptor):  # type: ignore[misc] # an untyped base
-    """Has whatever goes wrong in any method reach the user as one clean sentence.
-
-    Attributes:
-        running: the number of requests being answered.
-
-    """
+    """Has whatever goes wrong in any method reach the user as one clean sentence."""
 
     def __init__(self, log: LogSink) -> None:
-        self.running = 0
         self._log = log
 
     async def intercept_service(
@@ -71,7 +65,6 @@ class PlainErrors(grpc.aio.ServerInterceptor):  # type: ignore[misc] # an untype
             return handler
 
         async def answer(request: Any, context: grpc.aio.ServicerContext) -> Any:
-            self.running += 1
             try:
                 return await handler.unary_unary(request, context)
             except grpc.aio.AbortError:
@@ -79,13 +72,11 @@ class PlainErrors(grpc.aio.ServerInterceptor):  # type: ignore[misc] # an untype
             except Exception as error:  # noqa: BLE001 - the boundary to the engine: nothing passes unexplained
                 await self._trace(error, getattr(request, "urn", ""))
                 await context.abort(*explain(error))
-            finally:
-                self.running -= 1
 
         return grpc.unary_unary_rpc_method_handler(answer, handler.request_deserializer, handler.response_serializer)
 
     async def _trace(self, error: Exception, urn: str) -> None:
-        expected = isinstance(error, CodeCanvasError | RecordedFailure)
+        expected = isinstance(error, CodeCanvasError | RecordedFailure | NotImplementedError)
         if not expected and os.environ.get(DEBUG_VARIABLE) == "1":
             await self._log(urn, origin_of(error), "info", ephemeral=False)
 
@@ -102,6 +93,9 @@ def explain(error: Exception) -> Failure:
         return Failure(grpc.StatusCode.INVALID_ARGUMENT, str(error))
     if isinstance(error, NotServedError):
         return Failure(grpc.StatusCode.UNIMPLEMENTED, str(error))
+    if isinstance(error, NotImplementedError):
+        # How the generated service answers methods of the protocol that nobody overrode.
+        return Failure(grpc.StatusCode.UNIMPLEMENTED, "the codecanvas plugin does not serve this method")
     if isinstance(error, CodeCanvasError):
         return Failure(grpc.StatusCode.FAILED_PRECONDITION, str(error))
     return Failure(

@@ -224,18 +224,17 @@ class Servicer(ProviderServicer):
         return Context(request.urn, preview, request.timeout or None, self.cancelled, self.log)
 
 
-def make_server(servicer: Servicer) -> tuple[grpc.aio.Server, PlainErrors, int]:
-    """Put a service on a free port of the loopback interface; gives the server, its interceptor and the port."""
-    errors = PlainErrors(servicer.log)
+def make_server(servicer: Servicer) -> tuple[grpc.aio.Server, int]:
+    """Put a service on a free port of the loopback interface; gives the server and the port."""
     options = [
         ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
         ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
         # A request may wait for its turn much longer than gRPC's 30 seconds.
         ("grpc.server_max_unrequested_time_in_server", 30 * 60),
     ]
-    server = grpc.aio.server(interceptors=[errors], options=options)
+    server = grpc.aio.server(interceptors=[PlainErrors(servicer.log)], options=options)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
-    return server, errors, server.add_insecure_port("127.0.0.1:0")
+    return server, server.add_insecure_port("127.0.0.1:0")
 
 
 def _secrets(names: frozenset[str], *origins: wire.Properties) -> frozenset[wire.Path]:
