@@ -66,7 +66,7 @@ _KINDS = {
 _INSIDE = {_Kind.TEXT_LIST: _Kind.TEXT_ENTRY, _Kind.TEXT_MAP: _Kind.TEXT_ENTRY}
 # What stands under these may be secret, so a note of a change says only what kind of value it was.
 _MAYBE_SECRET = frozenset({"value", "command", "args", "annotations"})
-_INTEGER_BITS = 63
+_SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 
 
 @dataclass
@@ -163,14 +163,12 @@ class _Walk:
         return self.visit(place, value)
 
     def _visit_plain(self, place: _Place, written: str | None, value: Plain) -> Any:
-        if isinstance(value, int) and value.bit_length() > _INTEGER_BITS and written is None:
-            self._report(place, "is a number too large for Kubernetes", "quote it if it is a text")
-            return None
-        if place.kind in {_Kind.TEXT, _Kind.TEXT_ENTRY}:
+        # What was written in YAML is short enough to be a text; an integer of a program may have any size.
+        if place.kind in {_Kind.TEXT, _Kind.TEXT_ENTRY} and (written is not None or _fits(value)):
             text = "" if value is None else written or json.dumps(value)
             self._note(place, value if written is None else Written(written, value), json.dumps(text))
             return text
-        if isinstance(value, int | float) and not _fits(value):
+        if not _fits(value):
             self._report(place, "is not a number that Kubernetes can hold", "quote it if it is a text")
             return None
         return value
@@ -211,5 +209,7 @@ def _is_null(value: object) -> bool:
     return value is None or (isinstance(value, Written) and value.value is None)
 
 
-def _fits(value: float) -> bool:
-    return value.bit_length() <= _INTEGER_BITS if isinstance(value, int) else math.isfinite(value)
+def _fits(value: Plain) -> bool:
+    if isinstance(value, int):
+        return _SMALLEST <= value <= _LARGEST
+    return value is None or math.isfinite(value)

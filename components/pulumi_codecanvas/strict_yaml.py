@@ -27,6 +27,7 @@ MAX_FAULTS = 20
 
 Plain: TypeAlias = "bool | int | float | None"
 
+_MERGE = "<<"
 _CORE = "tag:yaml.org,2002:"
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _TRUE = frozenset({"true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"})
@@ -78,7 +79,7 @@ def _style(text: str) -> str | None:
         return '"'
     if "\n" in text:
         return "|"
-    return None if isinstance(resolve_plain(text), str) else "'"
+    return None if isinstance(resolve_plain(text), str) and text != _MERGE else "'"
 
 
 _Dumper.add_representer(str, _represent_text)
@@ -99,6 +100,7 @@ class _Node:
     nodes: int = 1
     size: int = 0
     height: int = 0
+    is_merge: bool = False
 
 
 @dataclass
@@ -112,6 +114,7 @@ class _Frame:
     entries: dict[str, Any] = field(default_factory=dict)
     merged: dict[str, Any] = field(default_factory=dict)
     key: str | None = None
+    is_merge: bool = False
     nodes: int = 1
     size: int = 0
     height: int = 0
@@ -249,11 +252,12 @@ class _Loader:
         if not frame.is_mapping:
             frame.items.append(node.value)
         elif frame.key is None:
-            self._take_key(frame, node.value, place)
+            self._take_key(frame, node, place)
         else:
             self._take_value(frame, node.value, place)
 
-    def _take_key(self, frame: _Frame, value: object, place: _Place) -> None:
+    def _take_key(self, frame: _Frame, node: _Node, place: _Place) -> None:
+        value, frame.is_merge = node.value, node.is_merge
         if isinstance(value, dict | list):
             raise _StopError(place, "uses a mapping or list as a key", "write keys as text")
         frame.key = value.text if isinstance(value, Written) else str(value)
@@ -262,7 +266,7 @@ class _Loader:
 
     def _take_value(self, frame: _Frame, value: object, place: _Place) -> None:
         key, frame.key = frame.key or "", None
-        if key != "<<":
+        if not frame.is_merge:
             frame.entries[key] = value
             return
         for source in value if isinstance(value, list) else [value]:
@@ -281,10 +285,11 @@ class _Loader:
 
     def _read_scalar(self, event: yaml.ScalarEvent) -> _Node:
         text: str = event.value
-        value: str | Written = resolve_plain(text) if event.style is None and event.tag is None else text
+        is_plain = event.style is None and event.tag is None
+        value: str | Written = resolve_plain(text) if is_plain else text
         if event.tag not in {None, "!", _CORE + "str"}:
             value = self._read_tagged(event, resolve_plain(text))
-        return _Node(value, 1, len(text))
+        return _Node(value, 1, len(text), is_merge=is_plain and text == _MERGE)
 
     def _read_tagged(self, event: yaml.ScalarEvent, value: str | Written) -> str | Written:
         kinds: dict[str, tuple[type, ...]] = {
