@@ -1,0 +1,77 @@
+# The project's commands. `make help` lists them.
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PY := .venv/bin/python
+READY := .venv/.ready
+SOURCES := components provider tools tests
+export UV_PYTHON_DOWNLOADS := never
+
+.PHONY: help setup tools up down test test-unit test-engine lint format lock doctor clean
+
+help: ## List the targets and what steers them
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo 'Environment:'
+	@echo '  PYTHON                     the Python to use, 3.10 to 3.13 (for setup)'
+	@echo '  CODECANVAS_CACHE           where tools and local clusters are kept, instead of the cache folder of the user'
+	@echo '  CODECANVAS_KUBECONFIG      a cluster of your own for `make up`, instead of the local one'
+	@echo '  CODECANVAS_TOOL_<NAME>     an executable to use, as in CODECANVAS_TOOL_PULUMI=/usr/bin/pulumi'
+	@echo '  CODECANVAS_OFFLINE=1       do not even try to download official releases'
+	@echo '  CODECANVAS_RELEASE_MIRROR  where to download them: https://HOST/PATH is read from <mirror>/HOST/PATH'
+
+setup: $(READY) ## Make .venv with the locked packages and the project in it
+	@echo 'setup: .venv is ready'
+
+$(READY): pyproject.toml requirements.lock tools/setup.sh
+	@tools/setup.sh
+	@touch $@
+
+tools: $(READY) ## Find, download or build the tools that a run needs
+	@$(PY) -m tools tools >/dev/null
+
+up: $(READY) ## Start the local cluster and bring up two computing platforms on it
+	@$(PY) -m tools up
+
+down: $(READY) ## Take the platforms down and stop the local cluster
+	@$(PY) -m tools down
+
+test: tools ## Run all tests
+	@echo 'test: everything'
+	@$(PY) -m pytest
+
+test-unit: $(READY) ## Run the unit tests
+	@echo 'test: tests/unit'
+	@$(PY) -m pytest tests/unit
+
+test-engine: tools ## Run the tests on the real engine and a real API server
+	@echo 'test: tests/engine'
+	@$(PY) -m pytest tests/engine
+
+lint: $(READY) ## Check style, types and the direction of imports
+	@echo 'lint: ruff check'
+	@$(PY) -m ruff check
+	@echo 'lint: ruff format'
+	@$(PY) -m ruff format --check
+	@echo 'lint: mypy'
+	@$(PY) -m mypy --strict $(SOURCES)
+	@echo 'lint: imports'
+	@.venv/bin/lint-imports
+
+format: $(READY) ## Format the code and mend what ruff can
+	@$(PY) -m ruff check --fix
+	@$(PY) -m ruff format
+
+lock: $(READY) ## Choose the versions in requirements.lock anew, as pyproject.toml allows; kept where they fit
+	@echo 'lock: requirements.lock'
+	@$(PY) -m uv pip compile pyproject.toml --quiet --group dev --universal --python-version 3.10 \
+		--generate-hashes --no-header --output-file requirements.lock
+
+doctor: $(READY) ## Say what is here, what would be downloaded or built, and what is missing
+	@$(PY) -m tools doctor
+
+clean: ## Remove what these commands made in the checkout; the cache (see doctor) stays
+	@echo 'clean: .venv and the tools'"'"' caches'
+	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist build
+	@find $(SOURCES) examples -name __pycache__ -type d -prune -exec rm -rf {} +
