@@ -1,0 +1,185 @@
+"""Keys and the ConnectionKey resource, without an engine."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+from codecanvas_provider.connection_key import ConnectionKey
+from codecanvas_provider.resource import UNKNOWN, Context, Diff
+from pulumi_codecanvas import keys
+from pulumi_codecanvas.errors import CodeCanvasError, InvalidArgumentsError
+
+_PEM = serialization.Encoding.PEM
+_PKCS8 = serialization.PrivateFormat.PKCS8
+_SEC1 = serialization.PrivateFormat.TraditionalOpenSSL
+
+
+def _write(
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey,
+    form: serialization.PrivateFormat = _PKCS8,
+    password: bytes | None = None,
+) -> str:
+    lock = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
+    return key.private_bytes(_PEM, form, lock).decode()
+
+
+P256 = ec.generate_private_key(ec.SECP256R1())
+PEM = _write(P256)
+OTHER_PEM = _write(ec.generate_private_key(ec.SECP256R1()))
+PARAMETERS = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        PEM,
+        _write(P256, _SEC1),
+        PARAMETERS + _write(P256, _SEC1),
+        PEM.replace("\n", "\r\n"),
+        "\n\n  " + PEM.replace("\n", "\n    ") + "  \n",
+        "subject=my key\n" + PEM,
+    ],
+    ids=["pkcs8", "sec1", "sec1 after its parameters", "crlf", "indented", "with a heading"],
+)
+def test_every_spelling_of_a_key_is_the_same_key(spelling: str) -> None:
+    assert keys.private_key_faults(spelling) == []
+    assert keys.normalize_private_key(spelling) == PEM
+    assert keys.public_key_pem(spelling) == keys.public_key_pem(PEM)
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("", "is empty"),
+        (" \n\t", "is empty"),
+        ("dGhlIGtleQ==", "is not PEM"),
+        (PEM[:120], "is PEM that breaks off"),
+        (PEM.replace("\n", "\\n"), "as two characters"),
+        (PEM.replace(PEM[40:60], "A" * 20), "no readable private key"),
+        (PEM + OTHER_PEM, "several private keys"),
+        (PARAMETERS, "type EC PARAMETERS, not a private key"),
+        (keys.public_key_pem(PEM), "is a public key"),
+        (_write(P256, password=b"hunter22"), "is encrypted"),
+        (_write(P256, _SEC1, b"hunter22"), "is encrypted"),
+        (_write(P256, serialization.PrivateFormat.OpenSSH), "OpenSSH"),
+        (_write(ec.generate_private_key(ec.SECP384R1())), "on the curve secp384r1, not P-256"),
+        (_write(ec.generate_private_key(ec.SECP256K1())), "on the curve secp256k1, not P-256"),
+        (_write(rsa.generate_private_key(65537, 2048)), "of type RSA"),
+        (_write(rsa.generate_private_key(65537, 2048), _SEC1), "is an RSA key"),
+        (_write(ed25519.Ed25519PrivateKey.generate()), "of type Ed25519"),
+    ],
+    ids=lambda value: "" if "--" in value else value,
+)
+def test_an_unusable_key_is_named_with_the_way_out_and_never_shown(text: str, cause: str) -> None:
+    (fault,) = keys.private_key_faults(text)
+    assert cause in fault.cause
+    assert fault.remedy
+    body = [line for line in text.replace("\\n", "\n").splitlines() if len(line) > 20 and "-----" not in line]
+    assert not [line for line in body if line[:12] in str(fault)]
+    with pytest.raises(InvalidArgumentsError, match=fault.cause.split()[-1]):
+        keys.normalize_private_key(text)
+
+
+def test_generated_keys_are_p256_and_differ() -> None:
+    first, second = keys.generate_private_key(), keys.generate_private_key()
+    assert first != second
+    assert keys.private_key_faults(first) == keys.private_key_faults(second) == []
+
+
+def test_fingerprint_is_the_digest_of_the_public_keys_der() -> None:
+    der = P256.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    assert keys.fingerprint(keys.public_key_pem(PEM)) == "SHA256:" + hashlib.sha256(der).hexdigest()
+
+
+def _create(inputs: dict[str, Any], *, preview: bool = False) -> tuple[str, dict[str, Any]]:
+    return asyncio.run(ConnectionKey().create(Context(preview=preview), inputs))
+
+
+def test_check_defaults_the_version_and_leaves_the_key_out() -> None:
+    assert ConnectionKey().check({}) == ({"tokenVersion": "1"}, [])
+
+
+def test_check_takes_values_that_are_not_known_yet() -> None:
+    inputs = {"tokenVersion": UNKNOWN, "privateKey": UNKNOWN}
+    assert ConnectionKey().check(inputs) == (inputs, [])
+
+
+def test_check_rewrites_a_key_so_that_its_spelling_is_no_change() -> None:
+    resource = ConnectionKey()
+    old, _ = resource.check({"privateKey": PEM})
+    new, _ = resource.check({"privateKey": _write(P256, _SEC1).replace("\n", "\r\n")})
+    assert resource.diff(old, {}, new) == Diff()
+
+
+def test_check_reports_both_inputs_at_once() -> None:
+    _, faults = ConnectionKey().check({"tokenVersion": 2, "privateKey": ["x"]})
+    assert [str(fault) for fault in faults] == [
+        'tokenVersion: is a number, not a text; give a text such as "2"',
+        "privateKey: is a list, not a text; give an EC P-256 key as PEM",
+    ]
+    _, faults = ConnectionKey().check({"tokenVersion": "", "privateKey": "x"})
+    assert [fault.path for fault in faults] == ["tokenVersion", "privateKey"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "replaces"),
+    [
+        ({"tokenVersion": "1"}, {"tokenVersion": "1"}, ()),
+        ({"tokenVersion": "1"}, {"tokenVersion": "2"}, ("tokenVersion",)),
+        ({"tokenVersion": "1"}, {"tokenVersion": UNKNOWN}, ("tokenVersion",)),
+        ({"tokenVersion": "1"}, {"tokenVersion": "1", "privateKey": PEM}, ("privateKey",)),
+        ({"tokenVersion": "1", "privateKey": PEM}, {"tokenVersion": "1"}, ("privateKey",)),
+        (
+            {"tokenVersion": "1", "privateKey": PEM},
+            {"tokenVersion": "2", "privateKey": OTHER_PEM},
+            ("privateKey", "tokenVersion"),
+        ),
+    ],
+)
+def test_any_change_replaces_the_key(old: dict[str, Any], new: dict[str, Any], replaces: tuple[str, ...]) -> None:
+    assert ConnectionKey().diff(old, {"privateKey": OTHER_PEM}, new) == Diff(replaces=replaces)
+
+
+def test_giving_the_key_that_was_generated_keeps_it() -> None:
+    resource = ConnectionKey()
+    id_, outputs = _create({"tokenVersion": "1"})
+    given = {"tokenVersion": "1", "privateKey": outputs["privateKey"]}
+    assert resource.diff({"tokenVersion": "1"}, outputs, given) == Diff(updates=("privateKey",))
+    assert asyncio.run(resource.update(Context(), id_, outputs, given)) == outputs
+
+
+def test_preview_generates_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "generate_private_key", pytest.fail)
+    assert _create({"tokenVersion": "1"}, preview=True) == ("", {"tokenVersion": "1"})
+    assert _create({"tokenVersion": "1", "privateKey": UNKNOWN}, preview=True)[1] == {"tokenVersion": "1"}
+
+
+def test_preview_knows_what_follows_from_a_given_key() -> None:
+    assert _create({"tokenVersion": "1", "privateKey": PEM}, preview=True) == _create(
+        {"tokenVersion": "1", "privateKey": PEM}
+    )
+
+
+def test_created_outputs_belong_together() -> None:
+    id_, outputs = _create({"tokenVersion": "7"})
+    assert outputs["publicKey"] == keys.public_key_pem(outputs["privateKey"])
+    assert id_ == outputs["fingerprint"] == keys.fingerprint(outputs["publicKey"])
+    assert outputs["tokenVersion"] == "7"
+    assert set(outputs) == ConnectionKey.output_names
+
+
+def test_read_gives_the_state_back() -> None:
+    id_, outputs = _create({"tokenVersion": "1"})
+    found = asyncio.run(ConnectionKey().read(Context(), id_, {"tokenVersion": "1"}, outputs))
+    assert found == (id_, {"tokenVersion": "1"}, outputs)
+
+
+def test_import_is_refused_with_the_way_out() -> None:
+    with pytest.raises(CodeCanvasError, match=r"cannot be imported.*give it as privateKey"):
+        asyncio.run(ConnectionKey().read(Context(), "SHA256:00", {}, {}))
