@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from pulumi.provider import ConstructResult, Provider
@@ -34,10 +35,12 @@ class ComponentProvider(Provider):
         """
         if resource_type != COMPUTING_PLATFORM:
             raise NotServedError(f"the package codecanvas has no component {resource_type}")
-        from pulumi_codecanvas.args import from_camel, to_camel
+        from pulumi_codecanvas.args import check_args, from_camel, to_camel
         from pulumi_codecanvas.platform import OUTPUTS, ComputingPlatform
 
-        arguments = cast("ComputingPlatformArgs", from_camel(inputs))
-        platform = ComputingPlatform(name, arguments, options)
+        arguments = from_camel(inputs)
+        # Checked here first, so that faults bear the names that the program used.
+        check_args(name, arguments, base_dir=Path.cwd(), spell=to_camel)
+        platform = ComputingPlatform(name, cast("ComputingPlatformArgs", arguments), options)
         state = {to_camel(output): getattr(platform, output) for output in OUTPUTS}
         return ConstructResult(urn=platform.urn, state=state)
