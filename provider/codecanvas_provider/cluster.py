@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import quote, urlencode
 
 from codecanvas_provider.kubeconfig import describe_source
+from codecanvas_provider.waiting import MAX_THREADS
 from pulumi_codecanvas.errors import ClusterError
 from pulumi_codecanvas.version import VERSION
 
@@ -35,6 +36,9 @@ LONGEST_PAUSE = 10.0
 
 PAGE = 500
 """Objects per answer of a list."""
+
+# A connection pool that is asked for more connections than it keeps throws them away and says so on stderr.
+_requests = threading.BoundedSemaphore(MAX_THREADS)
 
 _BUSY: Final = frozenset({429, 502, 503, 504})
 _METADATA = "application/json;as={kind};g=meta.k8s.io;v=v1"
@@ -235,9 +239,20 @@ class Cluster:
             raise
         return True
 
-    def may(self, verb: str, group: str, resource: str, namespace: str | None = None) -> bool:
-        """Ask whether we may do this; `resource` may name a subresource (`pods/log`)."""
-        review = {"spec": {"resourceAttributes": _attributes(verb, group, resource, namespace)}}
+    def serves(self, kind: Kind) -> bool:
+        """Tell whether the cluster knows a kind's API group in this version."""
+        root = "/apis/" if kind.group else "/api/"
+        try:
+            self._send("GET", root + kind.api_version, f"find out about {kind.api_version}")
+        except Refused as error:
+            if error.status == 404:
+                return False
+            raise
+        return True
+
+    def may(self, verb: str, group: str, resource: str, namespace: str | None = None, name: str = "") -> bool:
+        """Ask whether we may do this to all objects of a kind, or to the one named."""
+        review = {"spec": {"resourceAttributes": _attributes(verb, group, resource, namespace, name)}}
         answer = self._send("POST", _path(_SELF_REVIEW, None), "ask for our own rights", body=review)
         return bool((answer.get("status") or {}).get("allowed"))
 
@@ -294,7 +309,8 @@ class Cluster:
             session = self._log_in()
             wait = 0.25 * 2**attempt
             try:
-                answer = session.request(method, url, headers, data)
+                with _requests:
+                    answer = session.request(method, url, headers, data)
             except NoAnswer as error:
                 failure: ClusterError = self._unreachable(doing, session, error)
                 if error.final:
@@ -355,14 +371,9 @@ def _words(verb: str, kind: Kind, name: str, namespace: str | None) -> str:
     return f"{what} in namespace {namespace}" if namespace and kind.namespaced else what
 
 
-def _attributes(verb: str, group: str, resource: str, namespace: str | None) -> dict[str, str]:
-    name, _, subresource = resource.partition("/")
-    attributes = {"verb": verb, "group": group, "resource": name}
-    if subresource:
-        attributes["subresource"] = subresource
-    if namespace:
-        attributes["namespace"] = namespace
-    return attributes
+def _attributes(verb: str, group: str, resource: str, namespace: str | None, name: str = "") -> dict[str, str]:
+    attributes = {"verb": verb, "group": group, "resource": resource, "namespace": namespace or "", "name": name}
+    return {key: value for key, value in attributes.items() if value or key == "group"}
 
 
 def _decode(reply: bytes) -> dict[str, Any]:

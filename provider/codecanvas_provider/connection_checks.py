@@ -1,0 +1,461 @@
+"""The checks of a connection: each finds out one thing in the cluster and says what to do where it is wrong.
+
+Messages depend on the state of the cluster alone, never on the time or on names that change by themselves while
+all is well, so that a refresh shows a difference only where there is one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from codecanvas_provider.cluster import POD, QUOTA, SNAPSHOT_CLASS, STORAGE_CLASS, Refused, is_missing_right
+from codecanvas_provider.freeze_block import describe_block, freeze_block, is_quota_denial
+from codecanvas_provider.namespaces import require_namespace
+from codecanvas_provider.operator_rollout import FINGERPRINT, SOURCES, read_sources
+from codecanvas_provider.permissions import RULES
+from codecanvas_provider.waiting import in_thread
+from codecanvas_provider.worker_pods import join_names, name_of
+from codecanvas_provider.workloads import explain_workloads, list_workloads, one_line, read_newest_revision
+from pulumi_codecanvas.errors import ClusterError
+from pulumi_codecanvas.freeze import is_freeze_denial
+from pulumi_codecanvas.pod_template import worker_pod
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from codecanvas_provider.cluster import Cluster, Kind
+    from codecanvas_provider.permissions import Feature, Rule
+    from codecanvas_provider.resource import Context
+    from codecanvas_provider.workloads import Workload
+
+Status = Literal["Success", "Failed", "Skipped"]
+Patience = Literal["none", "short", "long"]
+
+LEAST_VERSION = (1, 29)
+LEAST_VERSION_FOR_POLICY = (1, 30)
+"""Kubernetes versions: what CodeCanvas needs, and since when the freeze policy is stable."""
+
+TRIAL_NAME = "codecanvas-connection-test"
+
+
+@dataclass(frozen=True)
+class Check:
+    """The outcome of one check.
+
+    Attributes:
+        name: its name, one of `CHECK_NAMES`.
+        status: `Success`, `Failed` or `Skipped`.
+        message: what was found and, where it failed, what to do.
+        patience: how long a failure may pass by itself: not at all, moments, or as long as pods take to start.
+
+    """
+
+    name: str
+    status: Status
+    message: str
+    patience: Patience = "none"
+
+    def as_output(self) -> dict[str, str]:
+        """Give it as users see it."""
+        return {"name": self.name, "status": self.status, "message": self.message}
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is to be checked: the inputs of a connection test.
+
+    Attributes:
+        lifting: a freeze may just be on its way out, so that its block is no fault yet.
+
+    """
+
+    cluster: Cluster
+    namespace: str
+    namespace_uid: str | None
+    labels: Mapping[str, str]
+    operator_namespace: str
+    release: str
+    fingerprint: str | None
+    pod_template: Mapping[str, Any] | None
+    frozen: bool
+    freeze_mode: str
+    storage_class: str | None
+    snapshot_class: str | None
+    lifting: bool = False
+
+
+class _Outcome(Exception):  # noqa: N818 - ends a check early with this outcome
+    def __init__(self, status: Status, message: str, patience: Patience = "none") -> None:
+        self.status = status
+        self.message = message
+        self.patience = patience
+        super().__init__(message)
+
+
+def _fail(message: str, patience: Patience = "none") -> _Outcome:
+    return _Outcome("Failed", message, patience)
+
+
+def _skip(message: str) -> _Outcome:
+    return _Outcome("Skipped", message)
+
+
+async def run_checks(context: Context, target: Target, *, names: frozenset[str] | None = None) -> list[Check]:
+    """Run the checks, side by side, and give their outcomes in the order of `CHECK_NAMES`.
+
+    Args:
+        context: ends the run on request.
+        target: what is to be checked.
+        names: the checks to run; None: all.
+
+    """
+    wanted = [name for name in CHECK_NAMES if names is None or name in names]
+    first = await in_thread(context, _run, _REACHABLE, target)
+    outcomes = [first] if _REACHABLE in wanted else []
+    others = [name for name in wanted if name != _REACHABLE]
+    if first.status != "Success":
+        return outcomes + [Check(name, "Skipped", "the cluster was not reached") for name in others]
+    return [*outcomes, *await asyncio.gather(*(in_thread(context, _run, name, target) for name in others))]
+
+
+def skip_checks(reason: str) -> list[Check]:
+    """Give every check as skipped."""
+    return [Check(name, "Skipped", reason) for name in CHECK_NAMES]
+
+
+def _run(name: str, target: Target) -> Check:
+    try:
+        return Check(name, "Success", _CHECKS[name](target))
+    except _Outcome as outcome:
+        return Check(name, outcome.status, outcome.message, outcome.patience)
+    except ClusterError as error:
+        return Check(name, "Failed", str(error), "short")
+
+
+def _check_reachable(target: Target) -> str:
+    version = target.cluster.read_version()
+    numbers = _version_numbers(version)
+    least = LEAST_VERSION_FOR_POLICY if target.freeze_mode == "policy" else LEAST_VERSION
+    if numbers < LEAST_VERSION:
+        raise _fail(f"Kubernetes {version} is too old for CodeCanvas; upgrade the cluster to 1.29 or newer")
+    if numbers < least:
+        raise _fail(
+            f"Kubernetes {version} knows no ValidatingAdmissionPolicy, so this platform could not be frozen;"
+            " set `freeze_mode: quota`, or upgrade the cluster to 1.30 or newer"
+        )
+    return f"Kubernetes {version} answers"
+
+
+def _version_numbers(version: str) -> tuple[int, int]:
+    parts = version.lstrip("v").split(".")
+    digits = ["".join(char for char in part if char.isdigit()) for part in parts[:2]]
+    return (int(digits[0] or 0), int(digits[1] or 0)) if len(digits) == 2 else (0, 0)
+
+
+def _check_permissions(target: Target) -> str:
+    features: list[Feature] = ["connection test", "key rotation", "delete"]
+    if target.frozen:
+        features += ["freeze", "freeze by quota" if target.freeze_mode == "quota" else "freeze by policy"]
+    asked: dict[tuple[str, str, str, str | None, str], Feature] = {}
+    for feature in features:
+        for rule in RULES[feature]:
+            name = target.namespace if rule.one else ""
+            for verb in () if rule.optional else rule.verbs:
+                asked.setdefault((verb, rule.group, rule.resource, _place(rule, target), name), feature)
+    missing = [right for right in asked if not target.cluster.may(*right)]
+    if not missing:
+        return "we may do everything that the features in use need"
+    lines = [_describe_right(*right, asked[right]) for right in missing]
+    raise _fail(
+        f"missing rights: {'; '.join(lines)}. Grant them to the user that the kubeconfig names (the README has them as"
+        " ready-made roles)"
+    )
+
+
+def _place(rule: Rule, target: Target) -> str | None:
+    places = {"platform": target.namespace, "operator": target.operator_namespace, "cluster": None}
+    return places[rule.scope]
+
+
+def _describe_right(verb: str, group: str, resource: str, namespace: str | None, name: str, feature: str) -> str:
+    what = f"{resource}.{group}" if group else resource
+    if name:
+        return f"{verb} {what} {name} ({feature})"
+    where = f"in namespace {namespace}" if namespace else "in the cluster"
+    return f"{verb} {what} {where} ({feature})"
+
+
+def _check_namespace(target: Target) -> str:
+    namespace = require_namespace(target.cluster, target.namespace, target.namespace_uid)
+    phase = (namespace.get("status") or {}).get("phase")
+    if phase != "Active":
+        raise _fail(
+            f"namespace {target.namespace} is {phase}; see what holds it with"
+            f" `kubectl get namespace {target.namespace} -o yaml`",
+            "short",
+        )
+    found = namespace["metadata"].get("labels") or {}
+    wrong = sorted(name for name, value in target.labels.items() if found.get(name) != value)
+    if wrong:
+        raise _fail(
+            f"namespace {target.namespace} has lost its label {join_names(wrong)} or bears another value;"
+            " run `pulumi up --refresh`, which puts it back"
+        )
+    return f"namespace {target.namespace} is active" + (" and labelled" if target.labels else "")
+
+
+def _check_release(target: Target) -> str:
+    release, namespace = target.release, target.operator_namespace
+    revision = read_newest_revision(target.cluster, namespace, release)
+    if revision is None:
+        raise _fail(
+            f"release {release} is not installed in namespace {namespace}; `pulumi up --refresh` installs it again"
+        )
+    if revision.status == "deployed":
+        return f"release {release} is deployed"
+    if revision.status.startswith("pending-"):
+        raise _fail(
+            f"release {release} is {revision.status}: another Helm operation runs, or was interrupted; where none runs,"
+            f" `helm rollback {release} --namespace {namespace}` ends it",
+            "short",
+        )
+    raise _fail(
+        f"release {release} is {revision.status or 'in an unknown state'}; look at"
+        f" `helm history {release} --namespace {namespace}`, then run `pulumi up --refresh`"
+    )
+
+
+def _find_workloads(target: Target) -> list[Workload]:
+    workloads = list_workloads(target.cluster, target.operator_namespace, target.release)
+    if workloads:
+        return workloads
+    if read_newest_revision(target.cluster, target.operator_namespace, target.release) is None:
+        raise _skip("the release is not installed")
+    raise _fail(
+        f"release {target.release} has no Deployment, StatefulSet or DaemonSet in namespace"
+        f" {target.operator_namespace}; run `pulumi up --refresh`, or install the release again"
+    )
+
+
+def _check_operator(target: Target) -> str:
+    workloads = _find_workloads(target)
+    for workload in workloads:
+        sources = read_sources(target.cluster, target.operator_namespace, workload)
+        if sources.missing:
+            raise _fail(
+                f"{workload.title} needs {join_names(sources.missing)}, which does not exist: it runs until its next"
+                " restart only; put it back, or install the release again (`pulumi up --replace` on the release)"
+            )
+        if target.fingerprint is not None:
+            _require_key(workload, target.fingerprint, sources.state)
+    unready = [workload for workload in workloads if not workload.is_ready]
+    if unready:
+        reasons = explain_workloads(target.cluster, target.operator_namespace, unready)
+        scaled = all(workload.is_scaled_down for workload in unready)
+        names = " ".join(f"{workload.kind.plural}/{workload.name}" for workload in unready)
+        remedy = (
+            f"scale it up: `kubectl scale --namespace {target.operator_namespace} --replicas=1 {names}`"
+            if scaled
+            else f"look at `kubectl describe --namespace {target.operator_namespace} {names}`"
+        )
+        raise _fail(f"{'. '.join(reasons)}; {remedy}", "none" if scaled else "long")
+    on_key = " and on the current key" if target.fingerprint is not None else ""
+    return f"{join_names(workload.title for workload in workloads)}: ready{on_key}"
+
+
+def _require_key(workload: Workload, fingerprint: str, state: str) -> None:
+    noted = workload.annotations.get(FINGERPRINT)
+    if noted != fingerprint:
+        found = f"the key {noted}" if noted else "an unknown key"
+        raise _fail(
+            f"{workload.title} runs on {found}, not on {fingerprint}; run `pulumi up --refresh`, which restarts it onto"
+            " the current one"
+        )
+    if workload.annotations.get(SOURCES) != state:
+        raise _fail(
+            f"what {workload.title} reads its key from was changed after the key was put there, by somebody else than"
+            " this stack; run `pulumi up --refresh`, or rotate the key with another `token_version`"
+        )
+
+
+def _check_operator_rights(target: Target) -> str:
+    """Ask for the least that an operator must be able to do; what else a chart grants is its own affair."""
+    accounts = {workload.pod_spec.get("serviceAccountName") or "default" for workload in _find_workloads(target)}
+    for account in sorted(accounts):
+        user = f"system:serviceaccount:{target.operator_namespace}:{account}"
+        try:
+            denied = [
+                verb
+                for verb in ("create", "delete")
+                if not target.cluster.user_may(user, verb, "", "pods", target.namespace)
+            ]
+        except Refused as error:
+            if error.status != 403:
+                raise
+            raise _skip("we may not ask what others may do (create localsubjectaccessreviews)") from None
+        if denied:
+            raise _fail(
+                f"the operator's service account {account} may not {' and '.join(denied)} pods in namespace"
+                f" {target.namespace}: its Role or RoleBinding is gone; put it back with"
+                f" `helm rollback {target.release} --namespace {target.operator_namespace}`"
+            )
+    return f"the operator may run dev environments in namespace {target.namespace}"
+
+
+def _check_template(target: Target) -> str:
+    refusal = _try_template(target)
+    block = freeze_block(target.namespace, target.freeze_mode)
+    if target.frozen:
+        if refusal is not None and block.explains(refusal):
+            return "the platform is frozen: a worker pod is refused"
+        found = "accepted" if refusal is None else f"refused for another reason ({refusal})"
+        raise _fail(
+            f"the platform is frozen but a worker pod is {found}; see that {describe_block(block)} exist:"
+            " `pulumi up --refresh` puts back what is missing",
+            "short",
+        )
+    if refusal is None:
+        return _ACCEPTED
+    if is_freeze_denial(refusal, namespace=target.namespace):
+        if target.lifting:
+            return _ACCEPTED
+        raise _fail(
+            f"the platform is not frozen but what a freeze left behind refuses worker pods: {refusal}; delete it with"
+            " kubectl, or freeze and unfreeze the platform"
+        )
+    if is_quota_denial(refusal):
+        return _ACCEPTED
+    raise _fail(
+        f"the cluster refuses a worker pod made from the template: {refusal}; change the template, or what refuses it",
+        "short" if "serviceaccount" in refusal else "none",
+    )
+
+
+_ACCEPTED = "a worker pod made from the template is accepted"
+
+
+def _try_template(target: Target) -> str | None:
+    """Ask in a dry run for a worker pod made from the template; give the API server's refusal, if any."""
+    template = target.pod_template
+    if template is None:
+        raise _skip("no pod template is given")
+    pod = worker_pod(template, name=TRIAL_NAME, namespace=target.namespace, labels={}, annotations={})
+    try:
+        target.cluster.create(POD, pod, target.namespace, dry_run=True)
+    except Refused as error:
+        if error.status == 404:
+            raise _skip(f"namespace {target.namespace} does not exist") from None
+        if is_missing_right(error.message):
+            raise _skip("we may not create pods") from None
+        if error.status not in {400, 403, 409, 422}:
+            raise
+        return one_line(_hide_values(error.message, template), 600)
+    return None
+
+
+def _hide_values(text: str, template: Mapping[str, Any]) -> str:
+    """Take values of environment variables out of the API server's words: they may be secret."""
+    spec = template.get("spec") or {}
+    for container in [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]:
+        for variable in container.get("env") or []:
+            value = variable.get("value")
+            if isinstance(value, str) and len(value) >= _SHORTEST_HIDDEN:
+                text = text.replace(value, "...")
+    return text
+
+
+_SHORTEST_HIDDEN = 4
+
+
+def _check_storage_class(target: Target) -> str:
+    name = target.storage_class
+    if name is None:
+        raise _skip("no storage class is named")
+    found = _get_class(target, STORAGE_CLASS, name)
+    if found is None:
+        raise _fail(f"storage class {name} does not exist; run `pulumi up --refresh`, which puts it back")
+    return f"storage class {name} exists"
+
+
+def _check_snapshot_class(target: Target) -> str:
+    name = target.snapshot_class
+    if name is None:
+        raise _skip("no volume snapshot class is named")
+    found = _get_class(target, SNAPSHOT_CLASS, name)
+    if found is None and not target.cluster.serves(SNAPSHOT_CLASS):
+        raise _fail("the cluster knows no volume snapshots; install the CSI snapshot controller and its CRDs")
+    if found is None:
+        raise _fail(f"volume snapshot class {name} does not exist; run `pulumi up --refresh`, which puts it back")
+    storage = _get_class(target, STORAGE_CLASS, target.storage_class) if target.storage_class else None
+    if storage is not None and storage.get("provisioner") != found.get("driver"):
+        raise _fail(
+            f"volume snapshot class {name} is for driver {found.get('driver')}, but storage class"
+            f" {target.storage_class} for {storage.get('provisioner')}; give both the same driver"
+        )
+    return f"volume snapshot class {name} exists"
+
+
+def _get_class(target: Target, kind: Kind, name: str) -> dict[str, Any] | None:
+    try:
+        return target.cluster.get(kind, name)
+    except Refused as error:
+        if error.status != 403:
+            raise
+        raise _skip(f"we may not read {kind.plural}") from None
+
+
+def _check_quota(target: Target) -> str:
+    """See that one more dev environment fits; the API server itself does the sums for its pod."""
+    if target.frozen:
+        raise _skip("the platform is frozen")
+    try:
+        refusal = _try_template(target)
+    except _Outcome:
+        refusal = None
+    if refusal is not None and is_quota_denial(refusal) and not is_freeze_denial(refusal, namespace=target.namespace):
+        raise _fail(f"no room for another dev environment: {refusal}; raise the quota or stop dev environments")
+    for quota in sorted(target.cluster.list_all(QUOTA, target.namespace), key=name_of):
+        full = _full_resources(quota)
+        if full:
+            raise _fail(
+                f"no room for another volume: ResourceQuota {name_of(quota)} is used up for {join_names(full)};"
+                " raise the quota or delete dev environments"
+            )
+    return "there is room for another dev environment"
+
+
+def _full_resources(quota: dict[str, Any]) -> list[str]:
+    """Name the resources of volumes that a quota has no room for."""
+    from kubernetes.utils import quantity
+
+    parse: Any = quantity.parse_quantity  # the package ships no types
+    status = quota.get("status") or {}
+    hard, used = status.get("hard") or {}, status.get("used") or {}
+    return sorted(
+        name
+        for name in hard
+        if name in used
+        and name.endswith(("persistentvolumeclaims", "requests.storage"))
+        and parse(used[name]) >= parse(hard[name])
+    )
+
+
+_REACHABLE = "Cluster reachable"
+
+_CHECKS: dict[str, Callable[[Target], str]] = {
+    _REACHABLE: _check_reachable,
+    "Permissions": _check_permissions,
+    "Namespace": _check_namespace,
+    "Helm release": _check_release,
+    "Operator": _check_operator,
+    "Operator permissions": _check_operator_rights,
+    "Pod template": _check_template,
+    "Storage class": _check_storage_class,
+    "Volume snapshot class": _check_snapshot_class,
+    "Quota": _check_quota,
+}
+
+CHECK_NAMES = tuple(_CHECKS)
+"""The checks, in the order in which they are shown."""

@@ -1,0 +1,203 @@
+"""`ConnectionTest`: the named checks of a platform's connection, run by every change of what they depend on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from codecanvas_provider.cluster import Cluster
+from codecanvas_provider.connection_checks import CHECK_NAMES, Check, Target, run_checks, skip_checks
+from codecanvas_provider.inputs import PLATFORM_FIELDS, Field, changed_names, check_fields
+from codecanvas_provider.namespaces import require_namespace
+from codecanvas_provider.operator_rollout import ensure_current_key
+from codecanvas_provider.resource import CustomResource, Diff, PartialFailure
+from codecanvas_provider.waiting import Cancelled, Deadline, in_thread, pause
+from codecanvas_provider.worker_pods import Pace
+from pulumi_codecanvas.errors import ClusterError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from codecanvas_provider.dev_environments import Connect
+    from codecanvas_provider.resource import Context
+    from pulumi_codecanvas.errors import Fault
+
+SHORT_PATIENCE = 30.0
+"""Seconds that a check may take to come true where moments should do."""
+
+_SWITCHED_OFF = "the connection test is switched off (`test_connection: false`)"
+
+_FIELDS: dict[str, Field] = {
+    **PLATFORM_FIELDS,
+    "enabled": Field(bool, default=True),
+    "labels": Field(dict, default={}),
+    "operatorNamespace": Field(str, required=True),
+    "releaseName": Field(str, required=True),
+    "keyFingerprint": Field(str),
+    "podTemplate": Field(dict),
+    "storageClass": Field(str),
+    "volumeSnapshotClass": Field(str),
+    "timeout": Field(int, default=600, least=1),
+    "triggers": Field(dict, default={}),
+}
+
+
+class ConnectionTest(CustomResource):
+    """The checks of one platform.
+
+    Outputs are the inputs and `checks`: name, status (`Success`, `Failed`, `Skipped`) and message of each, always
+    all of them and in the same order. Create and update first see to it that the operator runs on its present
+    key, then run the checks; a failed one fails the operation, which the next `up` repeats. A refresh runs the
+    checks again, once each and without waiting, so that their outcome shows as drift.
+    """
+
+    token: ClassVar[str] = "codecanvas:index:ConnectionTest"  # noqa: S105 - a type token
+    input_names: ClassVar[frozenset[str]] = frozenset(_FIELDS)
+    output_names: ClassVar[frozenset[str]] = frozenset({*_FIELDS, "checks"})
+    secret_inputs: ClassVar[frozenset[str]] = frozenset({"kubeconfig"})
+    secret_outputs: ClassVar[frozenset[str]] = frozenset({"kubeconfig"})
+
+    def __init__(
+        self,
+        connect: Connect = Cluster.connect,
+        pace: Pace | None = None,
+        short_patience: float = SHORT_PATIENCE,
+    ) -> None:
+        """Take what tests replace: how to reach a cluster, how often to look, how long to wait for moments."""
+        self._connect = connect
+        self._pace = pace or Pace()
+        self._short_patience = short_patience
+
+    def check(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
+        """Complete the inputs by their defaults and check their types."""
+        return check_fields(inputs, _FIELDS)
+
+    def diff(self, old_inputs: dict[str, Any], old_outputs: dict[str, Any], new_inputs: dict[str, Any]) -> Diff:
+        """Run again for any change, and where a refresh found a check to fail."""
+        changed = set(changed_names(old_inputs, new_inputs, _FIELDS))
+        if new_inputs.get("enabled") and any(check["status"] == "Failed" for check in old_outputs.get("checks") or []):
+            changed.add("triggers")
+        return Diff(updates=tuple(sorted(changed)))
+
+    async def create(self, context: Context, inputs: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Bring the operator onto its key and run the checks."""
+        return _id(inputs), await self._test(context, inputs, was_frozen=True)
+
+    async def update(
+        self,
+        context: Context,
+        id: str,  # noqa: A002, ARG002 - the interface's word
+        old_outputs: dict[str, Any],
+        inputs: dict[str, Any],
+    ) -> dict[str, Any]:
+        """Bring the operator onto its key and run the checks."""
+        return await self._test(context, inputs, was_frozen=bool(old_outputs.get("frozen")))
+
+    async def read(
+        self,
+        context: Context,
+        id: str,  # noqa: A002 - the interface's word
+        inputs: dict[str, Any],
+        outputs: dict[str, Any],
+    ) -> tuple[str, dict[str, Any], dict[str, Any]] | None:
+        """Run the checks once each, and give their outcome as it is."""
+        if not inputs.get("namespace"):
+            return None
+        if not inputs.get("enabled"):
+            return id, inputs, outputs
+        checks = await run_checks(context, self._target(inputs, lifting=False))
+        return id, inputs, {**outputs, "checks": _as_outputs(checks)}
+
+    async def delete(self, context: Context, id: str, outputs: dict[str, Any]) -> None:  # noqa: A002 - as above
+        """Leave the cluster alone: a test leaves nothing in it."""
+
+    def _target(self, inputs: dict[str, Any], *, lifting: bool) -> Target:
+        return Target(
+            cluster=self._connect(inputs.get("kubeconfig"), inputs.get("context")),
+            namespace=inputs["namespace"],
+            namespace_uid=inputs.get("namespaceUid"),
+            labels=inputs.get("labels") or {},
+            operator_namespace=inputs["operatorNamespace"],
+            release=inputs["releaseName"],
+            fingerprint=inputs.get("keyFingerprint"),
+            pod_template=inputs.get("podTemplate"),
+            frozen=bool(inputs.get("frozen")),
+            freeze_mode=inputs["freezeMode"],
+            storage_class=inputs.get("storageClass"),
+            snapshot_class=inputs.get("volumeSnapshotClass"),
+            lifting=lifting,
+        )
+
+    async def _test(self, context: Context, inputs: dict[str, Any], *, was_frozen: bool) -> dict[str, Any]:
+        if context.preview:
+            return dict(inputs)
+        # The block of a freeze that this update lifts goes at the end of the update, after this test.
+        target = self._target(inputs, lifting=was_frozen and not inputs.get("frozen"))
+        deadline = Deadline(min(float(inputs["timeout"]), context.timeout or float("inf")))
+        checks = skip_checks(_SWITCHED_OFF)
+        try:
+            await self._ensure_key(context, target, deadline)
+            if inputs.get("enabled"):
+                checks = await self._run_patiently(context, target, deadline)
+        except (ClusterError, Cancelled) as error:
+            unfinished = {**inputs, "checks": _as_outputs(skip_checks("the last test was not finished"))}
+            raise PartialFailure(_id(inputs), unfinished, error) from error
+        outputs = {**inputs, "checks": _as_outputs(checks)}
+        failed = [check.name for check in checks if check.status == "Failed"]
+        if failed:
+            raise PartialFailure(_id(inputs), outputs, _describe_failure(inputs["platformName"], failed, checks))
+        return outputs
+
+    async def _ensure_key(self, context: Context, target: Target, deadline: Deadline) -> None:
+        """Restart the operator where it does not run on its key."""
+        if target.fingerprint is None:
+            return
+        # Before anything is changed: is it the right cluster at all?
+        await in_thread(context, require_namespace, target.cluster, target.namespace, target.namespace_uid)
+        restarted = await ensure_current_key(
+            context,
+            target.cluster,
+            target.operator_namespace,
+            target.release,
+            target.fingerprint,
+            timeout=deadline.left,
+            pace=self._pace,
+        )
+        for workload in restarted:
+            await context.log(f"restarted {workload} onto the current key")
+
+    async def _run_patiently(self, context: Context, target: Target, deadline: Deadline) -> list[Check]:
+        """Run the checks; run those again that may still come true, until they do or it takes too long."""
+        await context.status("testing the connection")
+        found = {check.name: check for check in await run_checks(context, target)}
+        short = Deadline(min(self._short_patience, deadline.left))
+        wait = self._pace.first
+        while waiting := _worth_waiting_for(found.values(), short, deadline):
+            await context.status(f"testing the connection: waiting for {', '.join(waiting)}")
+            await pause(context, wait)
+            wait = min(self._pace.longest, wait * 1.5)
+            again = await run_checks(context, target, names=frozenset(waiting))
+            found.update({check.name: check for check in again})
+        return [found[name] for name in CHECK_NAMES]
+
+
+def _worth_waiting_for(checks: Iterable[Check], short: Deadline, long: Deadline) -> list[str]:
+    """Name the failed checks that may still come true; none where another one has failed for good."""
+    failed = [check for check in checks if check.status == "Failed"]
+    over = {"none": True, "short": short.passed, "long": long.passed}
+    return [] if any(over[check.patience] for check in failed) else [check.name for check in failed]
+
+
+def _id(inputs: dict[str, Any]) -> str:
+    return str(inputs["namespace"])
+
+
+def _as_outputs(checks: Sequence[Check]) -> list[dict[str, str]]:
+    return [check.as_output() for check in checks]
+
+
+def _describe_failure(platform: str, failed: Sequence[str], checks: Sequence[Check]) -> str:
+    """Name the failed checks and show the table of all."""
+    rows = [("Check", "Status", "Message"), *((check.name, check.status, check.message) for check in checks)]
+    first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
+    table = "\n".join(f"  {name:<{first}}  {status:<{second}}  {message}" for name, status, message in rows)
+    return f"the connection test of platform {platform} failed: {', '.join(failed)}\n\n{table}"

@@ -1,0 +1,151 @@
+"""Bringing the operator onto its present key, whatever chart it comes from.
+
+A new key reaches the cluster with the Helm release, but pods keep the one they started with unless the chart
+restarts them. So each workload of the release bears, in annotations of its own, the fingerprint of the key and the
+state of the Secrets and ConfigMaps that its pods run on. Where that is not the present state and a pod is older
+than the last change, the pods are replaced as `kubectl rollout restart` does it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from codecanvas_provider.cluster import POD
+from codecanvas_provider.waiting import Deadline, in_thread, pause
+from codecanvas_provider.worker_pods import Pace, is_finished
+from codecanvas_provider.workloads import (
+    changed_at,
+    explain_workloads,
+    list_workloads,
+    read_newest_revision,
+)
+from pulumi_codecanvas.errors import ClusterError
+
+if TYPE_CHECKING:
+    from codecanvas_provider.cluster import Cluster
+    from codecanvas_provider.resource import Context
+    from codecanvas_provider.workloads import Revision, Workload
+
+FINGERPRINT = "pulumi-codecanvas/key-fingerprint"
+"""On a workload: the key that its pods run on. On its pod template: the key for which they were last restarted."""
+SOURCES = "pulumi-codecanvas/key-sources"
+"""On a workload: the Secrets and ConfigMaps that its pods run on, as `Kind/name@resourceVersion`."""
+
+MISSING = "missing"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The Secrets and ConfigMaps that a workload's pods need, as they are now.
+
+    Attributes:
+        state: one text for all of them, to be compared.
+        changed: when the last of them changed, to the second; empty where there is none.
+        missing: those that do not exist, as `Kind name`.
+
+    """
+
+    state: str
+    changed: str
+    missing: tuple[str, ...]
+
+
+def read_sources(cluster: Cluster, namespace: str, workload: Workload) -> Sources:
+    """Look up what a workload's pods need, by metadata alone."""
+    states, times, missing = [], [""], []
+    for kind, name in workload.references():
+        found = cluster.get(kind, name, namespace, metadata_only=True)
+        if found is None:
+            missing.append(f"{kind.name} {name}")
+            states.append(f"{kind.name}/{name}@{MISSING}")
+        else:
+            states.append(f"{kind.name}/{name}@{found['metadata'].get('resourceVersion', '')}")
+            times.append(changed_at(found["metadata"]))
+    return Sources(",".join(states), max(times), tuple(missing))
+
+
+async def ensure_current_key(
+    context: Context,
+    cluster: Cluster,
+    namespace: str,
+    release: str,
+    fingerprint: str,
+    *,
+    timeout: float,
+    pace: Pace,
+) -> list[str]:
+    """Have every workload of a release run on the key with this fingerprint.
+
+    Args:
+        context: takes the progress, and ends the wait on request.
+        cluster: the cluster.
+        namespace: the release's namespace.
+        release: the release's name.
+        fingerprint: the key that the release has been given.
+        timeout: seconds until the wait for restarted pods is given up.
+        pace: how often to look.
+
+    Returns:
+        The workloads that were restarted, as `Kind name`.
+
+    Raises:
+        ClusterError: a restarted workload did not become ready; says which and why.
+
+    """
+    restarted = await in_thread(context, _record_or_restart, cluster, namespace, release, fingerprint)
+    if not restarted:
+        return []
+    deadline = Deadline(timeout)
+    wait = pace.first
+    while True:
+        workloads = await in_thread(context, list_workloads, cluster, namespace, release)
+        waiting = [workload for workload in workloads if workload.title in restarted and not workload.is_ready]
+        # One that was told to have no pods has none with an old key either.
+        waiting = [workload for workload in waiting if not workload.is_scaled_down]
+        if not waiting:
+            return restarted
+        if deadline.passed:
+            reasons = await in_thread(context, explain_workloads, cluster, namespace, waiting)
+            raise ClusterError(
+                f"the operator was restarted onto its new key but is not ready after {timeout:g} s: "
+                + "; ".join(reasons),
+                "mend this, then run `pulumi up` again",
+            )
+        await context.status(f"restarting the operator onto its new key: waiting for {waiting[0].title}")
+        await pause(context, wait)
+        wait = min(pace.longest, wait * 1.5)
+
+
+def _record_or_restart(cluster: Cluster, namespace: str, release: str, fingerprint: str) -> list[str]:
+    """Note down the present key on each workload, and replace pods that may run on another; name the latter."""
+    workloads = list_workloads(cluster, namespace, release)
+    revision = read_newest_revision(cluster, namespace, release) if workloads else None
+    restarted = []
+    for workload in workloads:
+        sources = read_sources(cluster, namespace, workload)
+        marks = {FINGERPRINT: fingerprint, SOURCES: sources.state}
+        noted = all(workload.annotations.get(key) == value for key, value in marks.items())
+        if noted or sources.missing:
+            continue
+        patch: dict[str, object] = {"metadata": {"annotations": marks}}
+        if not _runs_on(cluster, namespace, workload, sources, revision):
+            patch["spec"] = {"template": {"metadata": {"annotations": marks}}}
+            restarted.append(workload.title)
+        cluster.patch(workload.kind, workload.name, patch, namespace)
+    return restarted
+
+
+def _runs_on(cluster: Cluster, namespace: str, workload: Workload, sources: Sources, revision: Revision | None) -> bool:
+    """Tell whether all pods of a workload were started after what they need last changed.
+
+    Kubernetes notes times to the second, so what happened within one second counts as the wrong way round.
+    """
+    if revision is None:
+        return False
+    if revision.number == 1 and FINGERPRINT not in workload.annotations:
+        # The first install: its pods cannot be older than what it brought.
+        return True
+    changed = sources.changed or revision.created
+    pods = [pod for pod in cluster.list_all(POD, namespace) if workload.owns(pod) and not is_finished(pod)]
+    return all(str(pod["metadata"].get("creationTimestamp") or "") > changed for pod in pods)
