@@ -39,13 +39,18 @@ def main() -> None:
 def custom_resources() -> list[CustomResource]:
     """List the resources that the plugin serves."""
     from codecanvas_provider.connection_key import ConnectionKey
+    from codecanvas_provider.connection_test import ConnectionTest
+    from codecanvas_provider.dev_environments import DevEnvironments
 
-    return [ConnectionKey()]
+    return [ConnectionKey(), ConnectionTest(), DevEnvironments()]
 
 
 def functions() -> dict[str, Function]:
     """List the functions that the plugin serves, by token."""
-    return {}
+    from codecanvas_provider.platform_status import PlatformStatus
+    from codecanvas_provider.release_watch import ReleaseWatches
+
+    return {**PlatformStatus().functions(), **ReleaseWatches().functions()}
 
 
 async def _serve(address: str | None) -> None:
