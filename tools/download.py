@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 import httpx
@@ -41,8 +42,6 @@ class Downloader:
     """
 
     def __init__(self, *, tries: int = 5, pause: float = 0.5) -> None:
-        timeout = httpx.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS)
-        self._client = httpx.Client(follow_redirects=True, timeout=timeout)
         self._retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(tries),
             wait=tenacity.wait_exponential(multiplier=pause, max=10),
@@ -50,6 +49,11 @@ class Downloader:
             reraise=True,
         )
         self._stopping = threading.Event()
+
+    @cached_property
+    def _client(self) -> httpx.Client:
+        timeout = httpx.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS)
+        return httpx.Client(follow_redirects=True, timeout=timeout)
 
     def stop(self) -> None:
         """Make every download end soon; what has arrived stays for the next time."""
