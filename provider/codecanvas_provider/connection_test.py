@@ -10,8 +10,7 @@ from codecanvas_provider.inputs import PLATFORM_FIELDS, Field, changed_names, ch
 from codecanvas_provider.namespaces import require_namespace
 from codecanvas_provider.operator_rollout import ensure_current_key
 from codecanvas_provider.resource import CustomResource, Diff, PartialFailure
-from codecanvas_provider.waiting import Cancelled, Deadline, in_thread, pause
-from codecanvas_provider.worker_pods import Pace
+from codecanvas_provider.waiting import Cancelled, Deadline, Pace, in_thread, pause
 from pulumi_codecanvas.errors import ClusterError
 
 if TYPE_CHECKING:

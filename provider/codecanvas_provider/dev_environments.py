@@ -19,9 +19,8 @@ from codecanvas_provider.inputs import PLATFORM_FIELDS, Field, changed_names, ch
 from codecanvas_provider.namespaces import WrongClusterError, find_namespace, require_namespace
 from codecanvas_provider.resource import Context, CustomResource, Diff, PartialFailure, holds_unknown
 from codecanvas_provider.volumes import claims_of_environments, delete_claims, request_deletion
-from codecanvas_provider.waiting import Cancelled, in_thread
+from codecanvas_provider.waiting import Cancelled, Pace, in_thread
 from codecanvas_provider.worker_pods import (
-    Pace,
     StillRunningError,
     count_environments,
     join_names,
@@ -194,7 +193,7 @@ class DevEnvironments(CustomResource):
     async def _stop(self, context: Context, cluster: Cluster, inputs: dict[str, Any]) -> None:
         namespace = inputs["namespace"]
         await context.status("waiting until new dev environments are refused")
-        await await_block(context, cluster, freeze_block(namespace, inputs["freezeMode"]))
+        await await_block(context, cluster, freeze_block(namespace, inputs["freezeMode"]), self._pace)
         await stop_worker_pods(
             context,
             cluster,
@@ -215,7 +214,7 @@ class DevEnvironments(CustomResource):
             )
         try:
             if block is not None:
-                await await_block(context, cluster, block)
+                await await_block(context, cluster, block, self._pace)
             await self._end_everything(context, cluster, inputs)
         except CodeCanvasError:
             # Whatever went wrong, a block that no freeze accounts for would puzzle whoever meets it. Not with

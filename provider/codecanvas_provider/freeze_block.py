@@ -19,11 +19,9 @@ from pulumi_codecanvas.pod_template import IMAGE_PLACEHOLDER, WORKER_CONTAINER
 if TYPE_CHECKING:
     from codecanvas_provider.cluster import Cluster, Kind
     from codecanvas_provider.resource import Context
+    from codecanvas_provider.waiting import Pace
 
 PROBE_NAME = "codecanvas-freeze-probe"
-PROBE_TIMEOUT = 30.0
-"""Seconds that a block may take to come into force; under a second is usual."""
-PROBE_INTERVAL = 0.2
 # Several API servers may stand behind one address, and each learns of a policy by itself.
 _DENIALS_IN_A_ROW = 2
 # After this long, refusals by someone else are not the start-up noise of a new namespace any more.
@@ -84,14 +82,7 @@ def is_in_place(cluster: Cluster, block: Block) -> bool:
     return all(thing is not None and not thing["metadata"].get("deletionTimestamp") for thing in found)
 
 
-async def await_block(
-    context: Context,
-    cluster: Cluster,
-    block: Block,
-    *,
-    timeout: float = PROBE_TIMEOUT,
-    interval: float = PROBE_INTERVAL,
-) -> None:
+async def await_block(context: Context, cluster: Cluster, block: Block, pace: Pace) -> None:
     """Wait until a block is seen to refuse a new dev environment.
 
     Where something else refuses every worker pod before the block is even asked (a LimitRange, say), the block
@@ -101,8 +92,8 @@ async def await_block(
         ClusterError: it did not refuse one in time.
 
     """
-    deadline = Deadline(timeout)
-    foreign = Deadline(min(_FOREIGN_PATIENCE, timeout / 2))
+    deadline = Deadline(pace.probe_timeout)
+    foreign = Deadline(min(_FOREIGN_PATIENCE, pace.probe_timeout / 2))
     denials = 0
     seen = _ACCEPTED
     while not deadline.passed:
@@ -122,10 +113,10 @@ async def await_block(
                 "warning",
             )
             return
-        await pause(context, interval)
+        await pause(context, pace.probe)
     raise ClusterError(
-        f"namespace {block.namespace} is not blocked after {timeout:g} s: for a new dev environment the API server"
-        f" says: {seen}",
+        f"namespace {block.namespace} is not blocked after {pace.probe_timeout:g} s: for a new dev environment"
+        f" the API server says: {seen}",
         f"see that {describe_block(block)} exist and that no exception is made for you; nothing was stopped yet",
     )
 

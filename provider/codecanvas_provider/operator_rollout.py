@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from codecanvas_provider.cluster import POD
 from codecanvas_provider.waiting import Deadline, in_thread, pause
-from codecanvas_provider.worker_pods import Pace, is_finished
+from codecanvas_provider.worker_pods import is_finished
 from codecanvas_provider.workloads import (
     changed_at,
     explain_workloads,
@@ -25,6 +25,7 @@ from pulumi_codecanvas.errors import ClusterError
 if TYPE_CHECKING:
     from codecanvas_provider.cluster import Cluster
     from codecanvas_provider.resource import Context
+    from codecanvas_provider.waiting import Pace
     from codecanvas_provider.workloads import Revision, Workload
 
 FINGERPRINT = "pulumi-codecanvas/key-fingerprint"

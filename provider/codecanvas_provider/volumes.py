@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from codecanvas_provider.cluster import Cluster
     from codecanvas_provider.resource import Context
-    from codecanvas_provider.worker_pods import Pace
+    from codecanvas_provider.waiting import Pace
 
 _DELETES_AT_A_TIME = 16
 _IN_USE = "kubernetes.io/pvc-protection"

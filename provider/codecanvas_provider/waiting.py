@@ -6,6 +6,7 @@ import asyncio
 import functools
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from pulumi_codecanvas.errors import CodeCanvasError
@@ -24,6 +25,26 @@ MAX_THREADS = 32
 # Not asyncio's own executor: that one has as few as five threads, and a call that waits for an API server to
 # come back would hold up everything else in the process.
 _threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="cluster")
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often a wait looks again, in seconds.
+
+    Attributes:
+        first: the wait before the second look; it then grows.
+        longest: the longest wait between two looks.
+        confirm: between the two looks that must both find nothing.
+        probe: between two tries whether a freeze block is in force.
+        probe_timeout: how long a block may take to come into force; under a second is usual.
+
+    """
+
+    first: float = 0.3
+    longest: float = 2.0
+    confirm: float = 1.0
+    probe: float = 0.2
+    probe_timeout: float = 30.0
 
 
 class Cancelled(CodeCanvasError):  # noqa: N818 - the user's own wish is no error

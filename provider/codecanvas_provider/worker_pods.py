@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from codecanvas_provider.cluster import NODE, POD, Refused, Unreachable
@@ -16,28 +15,13 @@ if TYPE_CHECKING:
 
     from codecanvas_provider.cluster import Cluster
     from codecanvas_provider.resource import Context
+    from codecanvas_provider.waiting import Pace
 
 NAMED = 10
 """Dev environments that an error names; of the rest it gives the number."""
 
 _DELETES_AT_A_TIME = 16
 _FINISHED = frozenset({"Succeeded", "Failed"})
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How often a wait looks again, in seconds.
-
-    Attributes:
-        first: the wait before the second look; it then grows.
-        longest: the longest wait between two looks.
-        confirm: between the two looks that must both find nothing.
-
-    """
-
-    first: float = 0.3
-    longest: float = 2.0
-    confirm: float = 1.0
 
 
 def is_worker_pod(pod: dict[str, Any]) -> bool:
@@ -119,7 +103,7 @@ async def stop_worker_pods(
         ClusterError: no deletion was allowed, or the cluster stayed away.
 
     """
-    stopper = _Stopper(context, cluster, namespace, finished=finished)
+    stopper = _Stopper(context, cluster, namespace, finished=finished, pace=pace)
     deadline = Deadline(timeout)
     wait = pace.first
     empty = 0
@@ -140,11 +124,12 @@ async def stop_worker_pods(
 class _Stopper:
     """What one run of `stop_worker_pods` has seen and done."""
 
-    def __init__(self, context: Context, cluster: Cluster, namespace: str, *, finished: bool) -> None:
+    def __init__(self, context: Context, cluster: Cluster, namespace: str, *, finished: bool, pace: Pace) -> None:
         self.context = context
         self.cluster = cluster
         self.namespace = namespace
         self.finished = finished
+        self.pace = pace
         self.seen: set[str] = set()
         self.refusals: dict[str, ClusterError] = {}
         self.shown = ""
@@ -152,7 +137,7 @@ class _Stopper:
     async def look(self, deadline: Deadline) -> list[dict[str, Any]]:
         """Give the worker pods; wait for a cluster that does not answer."""
         while (pods := await self._try_to_look(deadline)) is None:
-            await pause(self.context, min(5.0, deadline.left + 0.1))
+            await pause(self.context, self.pace.longest)
         self.seen.update(_uid(pod) for pod in pods)
         return pods
 

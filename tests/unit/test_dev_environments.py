@@ -1,0 +1,568 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from codecanvas_provider.cluster import CLAIM, NAMESPACE, NODE, POD, POLICY, POLICY_BINDING, QUOTA, Kind
+from codecanvas_provider.dev_environments import DELETE_UNREACHABLE, DevEnvironments
+from codecanvas_provider.resource import UNKNOWN, Context, Diff, PartialFailure
+from codecanvas_provider.waiting import Cancelled, Pace
+from pulumi_codecanvas.errors import ClusterError
+from tests.support.fake_cluster import FakeCluster
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+PACE = Pace(first=0.001, longest=0.002, confirm=0.001, probe=0.001, probe_timeout=0.3)
+POLICY_DENIAL = "ValidatingAdmissionPolicy '{name}' with binding '{name}' denied request: platform is frozen"
+
+
+def run(call: Awaitable[T]) -> T:
+    async def main() -> T:
+        return await asyncio.wait_for(call, 20)
+
+    return asyncio.run(main())
+
+
+class Log:
+    """Collects what a user would see."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+        self.progress: list[str] = []
+
+    async def __call__(self, urn: str, message: str, severity: str, *, ephemeral: bool) -> None:  # noqa: ARG002
+        (self.progress if ephemeral else self.messages).append(message)
+
+    def context(self, **options: Any) -> Context:
+        return Context(sink=self, **options)
+
+
+def make_inputs(**given: Any) -> dict[str, Any]:
+    inputs, faults = DevEnvironments().check({"namespace": "eu", "platformName": "eu", **given})
+    assert not faults
+    return inputs
+
+
+def worker(name: str, **given: Any) -> dict[str, Any]:
+    claims = given.pop("claims", ())
+    volumes = [{"name": claim, "persistentVolumeClaim": {"claimName": claim}} for claim in claims]
+    return {
+        "metadata": {"name": name, **given.pop("metadata", {})},
+        "spec": {"containers": [{"name": "worker-main"}], "volumes": volumes, **given.pop("spec", {})},
+        "status": {"phase": "Running", **given},
+    }
+
+
+def other_pod(name: str, *claims: str) -> dict[str, Any]:
+    pod = worker(name, claims=claims)
+    pod["spec"]["containers"][0]["name"] = "operator"
+    return pod
+
+
+def block(cluster: FakeCluster, name: str = "codecanvas-freeze-eu") -> None:
+    """Have a freeze policy that is in force."""
+    cluster.put(POLICY, {"metadata": {"name": name}})
+    cluster.put(POLICY_BINDING, {"metadata": {"name": name}})
+    enforce_policies(cluster)
+
+
+def enforce_policies(cluster: FakeCluster) -> None:
+    def refuse(pod: dict[str, Any]) -> str | None:
+        is_worker = any(container["name"] == "worker-main" for container in pod["spec"]["containers"])
+        for name in cluster.names(POLICY_BINDING):
+            if is_worker and name.endswith("-eu"):
+                return POLICY_DENIAL.format(name=name)
+        for name in cluster.names(QUOTA, "eu"):
+            return f"pods is forbidden: exceeded quota: {name}, requested: pods=1, used: pods=3, limited: pods=0"
+        return None
+
+    cluster.refuse_pod = refuse
+
+
+@pytest.fixture
+def cluster() -> FakeCluster:
+    fake = FakeCluster("eu", "us")
+    enforce_policies(fake)
+    for name in ("ws-1", "ws-2", "ws-3"):
+        fake.put(POD, worker(name, claims=[f"{name}-home"]), "eu")
+        fake.put(CLAIM, {"metadata": {"name": f"{name}-home"}}, "eu")
+    fake.put(POD, other_pod("operator"), "eu")
+    fake.put(POD, worker("neighbour"), "us")
+    return fake
+
+
+@pytest.fixture
+def resource(cluster: FakeCluster) -> DevEnvironments:
+    return DevEnvironments(cluster.connect_to, PACE)
+
+
+def test_inputs_get_their_defaults() -> None:
+    assert make_inputs() == {
+        "namespace": "eu",
+        "platformName": "eu",
+        "ownsNamespace": True,
+        "frozen": False,
+        "freezeMode": "policy",
+        "stopTimeout": 600,
+        "forceDelete": False,
+        "retainVolumes": False,
+        "templateClaims": [],
+    }
+
+
+def test_every_fault_of_the_inputs_is_told_at_once() -> None:
+    _, faults = DevEnvironments().check(
+        {"namespace": "", "frozen": "yes", "freezeMode": "Quota", "stopTimeout": 0, "forceDelete": UNKNOWN}
+    )
+    assert sorted(str(fault) for fault in faults) == [
+        "freezeMode: is not known; use `policy` or `quota`",
+        "frozen: is a text; give true or false",
+        "namespace: is empty",
+        "platformName: is missing",
+        "stopTimeout: is 0; give at least 1",
+    ]
+
+
+def test_another_namespace_replaces_and_everything_else_updates() -> None:
+    old = make_inputs(kubeconfig="old", context="a", namespaceUid="1")
+    new = make_inputs(kubeconfig="new", context="b", namespaceUid="2", stopTimeout=5)
+    diff = DevEnvironments().diff(old, old, new)
+    assert diff == Diff((), ("context", "kubeconfig", "namespaceUid", "stopTimeout"))
+    assert DevEnvironments().diff(old, old, {**old, "namespace": "us"}) == Diff(("namespace",), ())
+    assert DevEnvironments().diff(old, old, dict(old)) == Diff()
+
+
+def test_a_refresh_that_saw_running_environments_asks_for_an_update() -> None:
+    inputs = make_inputs(frozen=True)
+    assert DevEnvironments().diff(inputs, {**inputs, "running": 2}, inputs) == Diff((), ("frozen",))
+    assert DevEnvironments().diff(inputs, {**inputs, "running": 0}, inputs) == Diff()
+
+
+def test_without_a_freeze_nothing_is_touched(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    id_, outputs = run(resource.create(Context(), make_inputs()))
+    assert (id_, outputs["running"]) == ("eu", None)
+    assert cluster.calls == []
+
+
+def test_freeze_stops_worker_pods_and_keeps_volumes(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    block(cluster)
+    log = Log()
+    _, outputs = run(resource.create(log.context(), make_inputs(frozen=True)))
+    assert outputs["running"] == 0
+    assert cluster.names(POD, "eu") == ["operator"]
+    assert cluster.names(POD, "us") == ["neighbour"]
+    assert cluster.names(CLAIM, "eu") == ["ws-1-home", "ws-2-home", "ws-3-home"]
+    assert sorted(cluster.calls) == ["delete Pod ws-1", "delete Pod ws-2", "delete Pod ws-3"]
+    assert "stopping dev environments: 3 of 3 still running" in log.progress
+
+
+def test_freeze_stops_nothing_before_the_block_is_seen_at_work(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    block(cluster)
+    denies = cluster.refuse_pod
+    tries: list[int] = []
+
+    def comes_late(pod: dict[str, Any]) -> str | None:
+        tries.append(len(cluster.calls))
+        return denies(pod) if len(tries) > 5 else None
+
+    cluster.refuse_pod = comes_late
+    run(resource.create(Context(), make_inputs(frozen=True)))
+    assert len(tries) >= 7
+    assert set(tries) == {0}
+
+
+def test_freeze_without_a_block_fails_and_stops_nothing(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    with pytest.raises(PartialFailure, match=r"namespace eu is not blocked after 0\.3 s.*it would be accepted"):
+        run(resource.create(Context(), make_inputs(frozen=True)))
+    assert cluster.calls == []
+
+
+def test_a_refusal_by_somebody_else_is_not_taken_for_the_block(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    cluster.refuse_pod = lambda _pod: "minimum cpu usage per Container is 100m"
+    with pytest.raises(PartialFailure, match="minimum cpu usage"):
+        run(resource.create(Context(), make_inputs(frozen=True)))
+    assert cluster.calls == []
+
+
+def test_a_block_that_cannot_be_probed_counts_once_its_objects_exist(
+    cluster: FakeCluster, resource: DevEnvironments
+) -> None:
+    block(cluster)
+    cluster.refuse_pod = lambda _pod: "minimum cpu usage per Container is 100m"
+    log = Log()
+    run(resource.create(log.context(), make_inputs(frozen=True)))
+    assert cluster.names(POD, "eu") == ["operator"]
+    assert "could not be seen at work" in log.messages[0]
+
+
+def test_freeze_by_quota_waits_for_the_quota(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    cluster.put(QUOTA, {"metadata": {"name": "codecanvas-freeze"}}, "eu")
+    run(resource.create(Context(), make_inputs(frozen=True, freezeMode="quota")))
+    assert cluster.names(POD, "eu") == ["operator"]
+
+
+def test_freeze_leaves_finished_pods(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    block(cluster)
+    cluster.put(POD, worker("done", phase="Succeeded"), "eu")
+    _, outputs = run(resource.create(Context(), make_inputs(frozen=True)))
+    assert cluster.names(POD, "eu") == ["done", "operator"]
+    assert outputs["running"] == 0
+
+
+def test_pods_that_slip_in_while_it_runs_are_stopped_too(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    block(cluster)
+    late = iter(["late-1", "late-2", None, "late-3"])
+
+    def slip_in(kind: Kind) -> None:
+        name = next(late, None) if kind is POD and not cluster.names(POD, "eu")[:-1] else None
+        if name:
+            cluster.put(POD, worker(name), "eu")
+
+    cluster.on_list = slip_in
+    run(resource.create(Context(), make_inputs(frozen=True)))
+    assert cluster.names(POD, "eu") == ["operator"]
+    # After late-2 one look found nothing, and late-3 came before the second.
+    assert "delete Pod late-3" in cluster.calls
+
+
+def test_the_time_out_names_each_survivor_and_what_holds_it(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    block(cluster)
+    far = "2999-01-01T00:00:00Z"
+    cluster.put(NODE, {"metadata": {"name": "n1"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}})
+    lost = {"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown"}
+    cluster.put(NODE, {"metadata": {"name": "n2"}, "status": {"conditions": [lost]}})
+    for name, node in (("ws-1", "n1"), ("ws-2", "n1"), ("ws-3", "n2"), ("ws-4", "n3"), ("ws-5", "n1")):
+        cluster.put(POD, worker(name, spec={"nodeName": node}), "eu")
+        cluster.holds[name] = {"deletionGracePeriodSeconds": 30}
+    cluster.holds["ws-1"] = {"finalizers": ["example.com/hold"], "deletionGracePeriodSeconds": 0}
+    cluster.holds["ws-2"] = {"deletionTimestamp": far, "deletionGracePeriodSeconds": 3600}
+    with pytest.raises(PartialFailure) as caught:
+        run(resource.create(Context(), make_inputs(frozen=True, stopTimeout=1)))
+    text = str(caught.value)
+    assert text.startswith("5 of 5 dev environments of platform eu (namespace eu) did not stop within 1 s:\n")
+    lines = [line for line in text.splitlines() if line.startswith("  - ")]
+    assert [line[4:8] for line in lines] == ["ws-1", "ws-2", "ws-3", "ws-4", "ws-5"]
+    assert "finalizer example.com/hold holds it" in lines[0]
+    assert "grace period of 3600 s" in lines[1]
+    assert "`stop_timeout`" in lines[1]
+    assert "node n2 is not ready (NodeStatusUnknown)" in lines[2]
+    assert "node n3 is gone" in lines[3]
+    assert "grace period is over but node n1 has not stopped it" in lines[4]
+    assert text.endswith("run `pulumi up` again: it goes on from here")
+    assert caught.value.outputs["running"] == 5
+    assert cluster.names(POLICY) == ["codecanvas-freeze-eu"]
+
+
+def test_a_second_up_goes_on_where_the_first_timed_out(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    block(cluster)
+    inputs = make_inputs(frozen=True, stopTimeout=1)
+    cluster.holds["ws-1"] = {"finalizers": ["example.com/hold"], "deletionGracePeriodSeconds": 0}
+    with pytest.raises(PartialFailure) as caught:
+        run(resource.create(Context(), inputs))
+    del cluster.objects[("Pod", "eu", "ws-1")]
+    outputs = run(resource.update(Context(), "eu", caught.value.outputs, inputs))
+    assert outputs["running"] == 0
+
+
+def test_a_cluster_that_goes_away_for_a_while_is_waited_for(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    block(cluster)
+    looks = iter([False, True, True])
+
+    def go_away(kind: Kind) -> None:
+        if kind is POD and next(looks, False):
+            cluster.away = True
+            raise_away(cluster)
+
+    cluster.on_list = go_away
+    run(resource.create(Context(), make_inputs(frozen=True, stopTimeout=2)))
+    assert cluster.names(POD, "eu") == ["operator"]
+
+
+def raise_away(cluster: FakeCluster) -> None:
+    try:
+        cluster.read_version()
+    finally:
+        cluster.away = False
+
+
+def test_a_missing_right_is_told_at_once(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    block(cluster)
+    cluster.denied = {"delete pods"}
+    with pytest.raises(PartialFailure, match=r"cannot delete resource"):
+        run(resource.create(Context(), make_inputs(frozen=True)))
+
+
+def test_a_request_to_stop_ends_the_wait(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    block(cluster)
+    cluster.holds["ws-1"] = {"finalizers": ["example.com/hold"]}
+
+    async def scenario() -> None:
+        context = Context()
+        asyncio.get_running_loop().call_later(0.2, context.cancelled.set)
+        await resource.create(context, make_inputs(frozen=True))
+
+    with pytest.raises(PartialFailure, match="stopped on request") as caught:
+        run(scenario())
+    assert isinstance(caught.value.__cause__, Cancelled)
+
+
+def test_what_is_only_recorded_reaches_no_cluster(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    cluster.away = True
+    for frozen, running in ((False, None), (True, 0)):
+        old = {**make_inputs(frozen=frozen), "running": running, "leftBlocked": False}
+        changed = make_inputs(frozen=frozen, stopTimeout=9, forceDelete=True, kubeconfig="new", freezeReason="why")
+        assert run(resource.update(Context(), "eu", old, changed))["stopTimeout"] == 9
+
+
+def test_unfreezing_touches_nothing(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    block(cluster)
+    old = {**make_inputs(frozen=True), "running": 0}
+    outputs = run(resource.update(Context(), "eu", old, make_inputs()))
+    assert outputs["running"] is None
+    assert cluster.calls == []
+
+
+def test_preview_of_a_freeze_tells_what_it_will_stop(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    log = Log()
+    old = {**make_inputs(), "running": None}
+    run(resource.update(log.context(preview=True), "eu", old, make_inputs(frozen=True)))
+    assert log.messages == ["the freeze of platform eu will stop 3 dev environments in namespace eu: ws-1, ws-2, ws-3"]
+    assert cluster.calls == []
+
+
+def test_preview_needs_no_cluster(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    cluster.away = True
+    _, outputs = run(resource.create(Context(preview=True), make_inputs(frozen=True, namespaceUid=UNKNOWN)))
+    assert outputs["running"] == 0
+    run(resource.create(Context(preview=True), make_inputs(frozen=True)))
+
+
+@pytest.mark.parametrize("namespace", ["eu", "nowhere"])
+def test_another_cluster_than_the_providers_is_refused(
+    cluster: FakeCluster, resource: DevEnvironments, namespace: str
+) -> None:
+    block(cluster)
+    with pytest.raises(ClusterError, match="looks at another cluster than the kubernetes provider") as caught:
+        run(resource.create(Context(), make_inputs(frozen=True, namespace=namespace, namespaceUid="foreign")))
+    assert "`kubeconfig`" in str(caught.value)
+    assert cluster.calls == []
+
+
+def test_refresh_counts_what_runs_although_frozen(resource: DevEnvironments) -> None:
+    inputs = make_inputs(frozen=True)
+    found = run(resource.read(Context(), "eu", inputs, {**inputs, "running": 0}))
+    assert found is not None
+    assert found[2]["running"] == 3
+
+
+def test_refresh_without_a_freeze_shows_no_drift(resource: DevEnvironments) -> None:
+    inputs = make_inputs()
+    outputs = {**inputs, "running": None, "leftBlocked": False}
+    assert run(resource.read(Context(), "eu", inputs, outputs)) == ("eu", inputs, outputs)
+
+
+def test_refresh_finds_a_deleted_or_remade_namespace_gone(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    inputs = make_inputs(namespaceUid="foreign")
+    assert run(resource.read(Context(), "eu", inputs, inputs)) is None
+    del cluster.objects[("Namespace", "", "eu")]
+    assert run(resource.read(Context(), "eu", make_inputs(), {})) is None
+
+
+def test_delete_is_refused_while_environments_run(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    with pytest.raises(ClusterError) as caught:
+        run(resource.delete(Context(), "eu", make_inputs()))
+    text = str(caught.value)
+    assert "3 dev environments are running on platform eu (namespace eu): ws-1, ws-2, ws-3" in text
+    assert "`freeze: true`" in text
+    assert "`force_delete: true`" in text
+    assert cluster.calls == []
+
+
+def test_refused_delete_names_a_bounded_number(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    for number in range(40):
+        cluster.put(POD, worker(f"more-{number:02}"), "eu")
+    with pytest.raises(ClusterError, match=r"^43 dev environments are .* more-09 and 33 more\."):
+        run(resource.delete(Context(), "eu", make_inputs()))
+
+
+def test_delete_of_a_platform_at_rest_just_works(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    for name in ("ws-1", "ws-2", "ws-3"):
+        del cluster.objects[("Pod", "eu", name)]
+    cluster.put(POD, worker("done", phase="Failed", claims=["done-home"]), "eu")
+    run(resource.delete(Context(), "eu", make_inputs()))
+    assert cluster.names(POD, "eu") == ["operator"]
+    assert cluster.names(CLAIM, "eu") == []
+    assert cluster.names(POLICY) == cluster.names(POLICY_BINDING) == []
+
+
+def test_delete_by_force_blocks_first_and_removes_its_block_last(
+    cluster: FakeCluster, resource: DevEnvironments
+) -> None:
+    run(resource.delete(Context(), "eu", make_inputs(forceDelete=True)))
+    assert cluster.names(POD, "eu") == ["operator"]
+    assert cluster.names(CLAIM, "eu") == []
+    name = "codecanvas-delete-eu"
+    assert cluster.calls[:2] == [
+        f"apply ValidatingAdmissionPolicy {name}",
+        f"apply ValidatingAdmissionPolicyBinding {name}",
+    ]
+    assert cluster.calls[-2:] == [
+        f"delete ValidatingAdmissionPolicyBinding {name}",
+        f"delete ValidatingAdmissionPolicy {name}",
+    ]
+
+
+def test_delete_while_frozen_uses_the_freezes_block(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    block(cluster)
+    run(resource.delete(Context(), "eu", make_inputs(frozen=True)))
+    assert not [call for call in cluster.calls if "Policy" in call]
+    assert cluster.names(POLICY) == ["codecanvas-freeze-eu"]
+
+
+def test_delete_while_frozen_makes_a_block_where_the_freezes_is_gone(
+    cluster: FakeCluster, resource: DevEnvironments
+) -> None:
+    run(resource.delete(Context(), "eu", make_inputs(frozen=True)))
+    assert "apply ValidatingAdmissionPolicy codecanvas-delete-eu" in cluster.calls
+    assert cluster.names(POLICY) == []
+
+
+def test_delete_falls_back_to_a_quota_where_no_policy_may_be_made(
+    cluster: FakeCluster, resource: DevEnvironments
+) -> None:
+    cluster.denied = {"patch validatingadmissionpolicies", "get validatingadmissionpolicies"}
+    cluster.denied |= {"get validatingadmissionpolicybindings"}
+    run(resource.delete(Context(), "eu", make_inputs(forceDelete=True)))
+    assert cluster.calls[0] == "apply ResourceQuota codecanvas-delete"
+    assert cluster.calls[-1] == "delete ResourceQuota codecanvas-delete"
+    assert cluster.names(QUOTA, "eu") == []
+
+
+def test_delete_puts_no_quota_on_an_adopted_namespace(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    cluster.denied = {"patch validatingadmissionpolicies"}
+    log = Log()
+    run(resource.delete(log.context(), "eu", make_inputs(forceDelete=True, ownsNamespace=False)))
+    assert not [call for call in cluster.calls if "ResourceQuota" in call]
+    assert "cannot be blocked while it is emptied" in log.messages[0]
+    assert cluster.names(POD, "eu") == ["operator"]
+
+
+def test_a_failed_delete_takes_its_block_away(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    cluster.holds["ws-1"] = {"finalizers": ["example.com/hold"], "deletionGracePeriodSeconds": 0}
+    with pytest.raises(ClusterError, match=r"(?s)1 of 3 dev environments.*example.com/hold.*run the command again"):
+        run(resource.delete(Context(), "eu", make_inputs(forceDelete=True, stopTimeout=1)))
+    assert cluster.names(POLICY) == cluster.names(POLICY_BINDING) == []
+    assert cluster.names(CLAIM, "eu") == ["ws-1-home", "ws-2-home", "ws-3-home"]
+
+
+def test_a_cancelled_delete_takes_its_block_away(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    cluster.holds["ws-1"] = {"finalizers": ["example.com/hold"]}
+
+    async def scenario() -> None:
+        context = Context()
+        asyncio.get_running_loop().call_later(0.2, context.cancelled.set)
+        await resource.delete(context, "eu", make_inputs(forceDelete=True))
+
+    with pytest.raises(Cancelled):
+        run(scenario())
+    assert cluster.names(POLICY) == cluster.names(POLICY_BINDING) == []
+
+
+def test_the_block_of_a_killed_delete_is_seen_by_refresh_and_taken_away_by_up(
+    cluster: FakeCluster, resource: DevEnvironments
+) -> None:
+    block(cluster, "codecanvas-delete-eu")
+    inputs = make_inputs()
+    found = run(resource.read(Context(), "eu", inputs, {**inputs, "running": None, "leftBlocked": False}))
+    assert found is not None
+    assert found[2]["leftBlocked"] is True
+    assert resource.diff(inputs, found[2], inputs) == Diff((), ("frozen",))
+    assert run(resource.update(Context(), "eu", found[2], inputs))["leftBlocked"] is False
+    assert cluster.names(POLICY) == cluster.names(POLICY_BINDING) == []
+    assert len(cluster.names(POD, "eu")) == 4
+
+
+def test_delete_keeps_volumes_on_request(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    run(resource.delete(Context(), "eu", make_inputs(forceDelete=True, retainVolumes=True)))
+    assert cluster.names(POD, "eu") == ["operator"]
+    assert cluster.names(CLAIM, "eu") == ["ws-1-home", "ws-2-home", "ws-3-home"]
+
+
+def test_delete_in_an_adopted_namespace_keeps_what_may_be_somebody_elses(
+    cluster: FakeCluster, resource: DevEnvironments
+) -> None:
+    cluster.put(POD, other_pod("database", "data", "ws-3-home"), "eu")
+    cluster.put(POD, worker("ws-4", claims=["cache", "team-cache"]), "eu")
+    cluster.put(POD, worker("ws-5", claims=["cache", "ws-5-home"]), "eu")
+    for name in ("cache", "data", "team-cache", "unknown", "ws-5-home"):
+        cluster.put(CLAIM, {"metadata": {"name": name}}, "eu")
+    log = Log()
+    inputs = make_inputs(forceDelete=True, ownsNamespace=False, templateClaims=["team-cache"])
+    run(resource.delete(log.context(), "eu", inputs))
+    assert cluster.names(CLAIM, "eu") == ["cache", "data", "team-cache", "unknown", "ws-3-home"]
+    assert cluster.names(POD, "eu") == ["database", "operator"]
+    assert "these volumes stay" in log.messages[0]
+    assert "cache, data, team-cache, unknown, ws-3-home" in log.messages[0]
+
+
+def test_a_volume_that_does_not_go_is_reported_with_what_holds_it(
+    cluster: FakeCluster, resource: DevEnvironments
+) -> None:
+    cluster.put(POD, other_pod("viewer", "ws-1-home"), "eu")
+    protected = {"name": "ws-1-home", "finalizers": ["kubernetes.io/pvc-protection"]}
+    cluster.put(CLAIM, {"metadata": protected}, "eu")
+    cluster.put(CLAIM, {"metadata": {"name": "ws-2-home", "finalizers": ["example.com/backup"]}}, "eu")
+    cluster.claims_held = {"ws-1-home", "ws-2-home"}
+    with pytest.raises(ClusterError) as caught:
+        run(resource.delete(Context(), "eu", make_inputs(forceDelete=True, stopTimeout=1)))
+    text = str(caught.value)
+    assert "2 volumes (PersistentVolumeClaims) in namespace eu are not gone after 1 s" in text
+    assert "ws-1-home: pod viewer still mounts it" in text
+    assert "ws-2-home: finalizer example.com/backup holds it" in text
+
+
+def test_delete_of_a_namespace_that_is_gone_succeeds(resource: DevEnvironments) -> None:
+    run(resource.delete(Context(), "nowhere", make_inputs(namespace="nowhere")))
+
+
+def test_delete_in_another_cluster_is_refused(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    with pytest.raises(ClusterError, match="is not the one that was made"):
+        run(resource.delete(Context(), "eu", make_inputs(namespaceUid="foreign", forceDelete=True)))
+    assert cluster.calls == []
+
+
+def test_delete_of_a_lost_cluster_needs_the_kubernetes_plugins_variable(
+    cluster: FakeCluster, resource: DevEnvironments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.away = True
+    monkeypatch.delenv(DELETE_UNREACHABLE, raising=False)
+    with pytest.raises(ClusterError, match=f"set {DELETE_UNREACHABLE}=true"):
+        run(resource.delete(Context(), "eu", make_inputs()))
+    monkeypatch.setenv(DELETE_UNREACHABLE, "true")
+    log = Log()
+    run(resource.delete(log.context(), "eu", make_inputs()))
+    assert "given up" in log.messages[0]
+
+
+def test_many_platforms_are_stopped_side_by_side() -> None:
+    fake = FakeCluster()
+    names = [f"p{number}" for number in range(50)]
+    fake.refuse_pod = lambda _pod: "exceeded quota: codecanvas-freeze, requested: pods=1"
+    for name in names:
+        fake.put(NAMESPACE, {"metadata": {"name": name}})
+        for number in range(20):
+            fake.put(POD, worker(f"ws-{number}"), name)
+    resource = DevEnvironments(fake.connect_to, PACE)
+
+    async def scenario() -> None:
+        inputs = [make_inputs(namespace=name, frozen=True, freezeMode="quota") for name in names]
+        await asyncio.gather(*(resource.create(Context(), each) for each in inputs))
+
+    run(scenario())
+    assert len([call for call in fake.calls if call.startswith("delete Pod")]) == 1000
