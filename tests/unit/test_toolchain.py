@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ from tools.toolchain import PULUMI_TOOLS
 
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue
+    from multiprocessing.synchronize import Barrier
+
+    from tools.pins import Tool
 
 
 @pytest.fixture(autouse=True)
@@ -147,13 +151,14 @@ def test_a_full_disk_is_an_error_that_names_the_tool(tmp_path: Path) -> None:
         make_toolchain(tmp_path, [full]).ensure(["helm"])
 
 
-@pytest.mark.parametrize("content", [b"right", b"bad", b"damaged!"])
+@pytest.mark.parametrize("content", [b"right", b"wrong", b"bad", b"damaged!"])
 def test_a_file_that_changed_in_the_cache_is_made_again(
     tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     toolchain = make_toolchain(tmp_path, [StubSource("right", {"kwok"})])
     path = toolchain.ensure(["kwok"])["kwok"]
     path.write_bytes(content)
+    os.utime(path, (0, 0))
     assert toolchain.ensure(["kwok"])["kwok"].read_text() == "right"
     assert ("damaged in the cache, made again" in capsys.readouterr().err) == (content != b"right")
 
@@ -294,27 +299,39 @@ def test_prebuilt_tools_are_for_their_platform_only(tmp_path: Path) -> None:
         make_toolchain(tmp_path / "cache", [source]).ensure(["kwok"])
 
 
-def _ensure_all(prebuilt: Path, cache: Path, results: Queue[dict[str, bytes]]) -> None:
-    paths = make_toolchain(cache, [PrebuiltSource(prebuilt, LINUX)]).ensure(["kwok", "helm", "pulumi"])
-    results.put({name: path.read_bytes() for name, path in paths.items()})
+class _Slow(StubSource):
+    """A source that takes long enough for others to come by."""
+
+    def fill(self, tool: Tool, directory: Path) -> str:
+        origin = super().fill(tool, directory)
+        time.sleep(0.2)
+        return origin
 
 
-def test_processes_at_once_end_with_the_same_sound_cache(tmp_path: Path) -> None:
-    content = {name: name.encode() * 200_000 for name in ("kwok", "helm", "pulumi")}
-    prebuilt = write_prebuilt(tmp_path / "prebuilt", content)
+def _ensure_together(cache: Path, barrier: Barrier, results: Queue[tuple[list[str], dict[str, str]]]) -> None:
+    source = _Slow("source", set(TOOLS))
+    barrier.wait(60)
+    paths = make_toolchain(cache, [source]).ensure(["kwok", "helm", "pulumi"])
+    results.put((source.asked, {name: path.read_text() for name, path in paths.items()}))
+
+
+def test_processes_at_once_make_each_tool_once_and_end_with_a_sound_cache(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    results: Queue[dict[str, bytes]] = context.Queue()
-    workers = [context.Process(target=_ensure_all, args=(prebuilt, tmp_path / "cache", results)) for _ in range(4)]
+    results: Queue[tuple[list[str], dict[str, str]]] = context.Queue()
+    barrier = context.Barrier(3)
+    arguments = (tmp_path, barrier, results)
+    workers = [context.Process(target=_ensure_together, args=arguments) for _ in range(3)]
     for worker in workers:
         worker.start()
     answers = [results.get(timeout=60) for _ in workers]
     for worker in workers:
         worker.join(60)
-    assert [worker.exitcode for worker in workers] == [0] * 4
-    assert answers == [content] * 4
-    store = Store(tmp_path / "cache", LINUX)
-    assert all(store.find(TOOLS[name], thorough=True) for name in content)
-    assert list((tmp_path / "cache").rglob("*.part")) == []
+    assert [worker.exitcode for worker in workers] == [0] * 3
+    assert sorted(name for made, _ in answers for name in made) == ["helm", "kwok", "pulumi"]
+    assert [found for _, found in answers] == [dict.fromkeys(["kwok", "helm", "pulumi"], "source")] * 3
+    store = Store(tmp_path, LINUX)
+    assert all(store.find(TOOLS[name], thorough=True) for name in ("kwok", "helm", "pulumi"))
+    assert list(tmp_path.rglob("*.part")) == []
 
 
 def test_the_command_shows_an_error_as_text_and_fails(tmp_path: Path) -> None:
