@@ -33,6 +33,8 @@ def main() -> None:
 
         print(VERSION)  # noqa: T201 - asked for by a person
         return
+    # gRPC would write to stderr that the engine went away, which is how the plugin commonly ends.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     asyncio.run(_serve(arguments[-1] if arguments else None))
 
 

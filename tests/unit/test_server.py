@@ -99,6 +99,8 @@ class Probe(CustomResource):
             raise KeyError(inputs["password"])
         if mode == "wait":
             await context.cancelled.wait()
+        if mode == "block":
+            await asyncio.to_thread(time.sleep, 60)
         if mode == "talk":
             await context.status("half done")
             await context.log("all done", "warning")
@@ -241,7 +243,7 @@ def test_stack_settings_are_not_kept_as_provider_configuration(plugin: Plugin) -
 def test_schema_names_the_package_and_its_version(plugin: Plugin) -> None:
     schema = json.loads(plugin.client.GetSchema(proto.GetSchemaRequest()).schema)
     assert (schema["name"], schema["version"]) == ("codecanvas", VERSION)
-    assert {resource.token for resource in custom_resources()} <= set(schema["resources"])
+    assert KEY in schema["resources"]
     assert plugin.client.GetPluginInfo(empty_pb2.Empty()).version == VERSION
 
 
@@ -498,8 +500,9 @@ def test_a_components_faults_come_all_at_once_in_the_programs_spelling(
 
 
 @contextlib.contextmanager
-def process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "codecanvas_provider", *arguments]
+def process(*arguments: str, code: str = "") -> Iterator[subprocess.Popen[str]]:
+    program = ["-c", code] if code else ["-m", "codecanvas_provider"]
+    command = [sys.executable, *program, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         try:
             yield running
@@ -531,6 +534,37 @@ def test_the_process_ends_when_its_engine_is_gone() -> None:
         server.stop(0).wait()
         assert running.communicate(timeout=TIMEOUT) == ("", "")
         assert running.returncode == 0
+
+
+def test_a_blocked_thread_does_not_keep_the_process(engine: tuple[NotingEngine, str]) -> None:
+    code = """
+import codecanvas_provider.__main__ as plugin
+from tests.unit.test_server import Probe
+plugin.custom_resources = lambda: [Probe()]
+plugin.main()
+"""
+    with process(engine[1], code=code) as running:
+        assert running.stdout
+        with grpc.insecure_channel(f"127.0.0.1:{int(running.stdout.readline())}") as channel:
+            client = provider_pb2_grpc.ResourceProviderStub(channel)
+            request = proto.CreateRequest(urn=urn(PROBE), properties=wire.encode({"mode": "block"}))
+            blocked = client.Create.future(request)
+            time.sleep(0.3)
+            assert not blocked.done()
+            running.terminate()
+            assert running.wait(TIMEOUT) == 0
+
+
+def test_serving_imports_neither_a_cluster_client_nor_the_component() -> None:
+    code = """
+import sys
+from codecanvas_provider import server
+from codecanvas_provider.__main__ import custom_resources, functions
+custom_resources(), functions()
+print(*{"kubernetes", "cryptography", "pulumi_kubernetes", "pulumi_codecanvas.platform"} & set(sys.modules))
+"""
+    with process(code=code) as running:
+        assert running.communicate(timeout=TIMEOUT) == ("\n", "")
 
 
 def test_the_process_tells_its_version() -> None:
