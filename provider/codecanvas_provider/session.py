@@ -24,8 +24,10 @@ from kubernetes.config.kube_config import ConfigNode
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
+    InsecureRequestWarning,
     InvalidHeader,
     NameResolutionError,
+    NewConnectionError,
     ReadTimeoutError,
 )
 from urllib3.exceptions import SSLError as TLSError
@@ -141,6 +143,9 @@ def open_session(kubeconfig: str | None, context: str | None) -> Session:
                 f"cannot log in with {describe_source(kubeconfig, context)}: {_explain(error)}",
                 "see that `kubectl get namespaces` works with it on this machine",
             ) from None
+    if not settings.verify_ssl:
+        # The user's own choice, made in the kubeconfig; a warning at each request tells nothing new.
+        urllib3.disable_warnings(InsecureRequestWarning)
     settings.ssl_ca_cert = settings.cert_file = settings.key_file = None
     settings.connection_pool_maxsize = MAX_THREADS
     pool = RESTClientObject(settings).pool_manager
@@ -214,7 +219,7 @@ def _explain(error: BaseException) -> str:
     """Put a library's error in a few words."""
     if isinstance(error, NameResolutionError):
         return "its name is not known"
-    if isinstance(error, ConnectTimeoutError):
+    if isinstance(error, ConnectTimeoutError) and not isinstance(error, NewConnectionError):
         return f"no connection within {CONNECT_TIMEOUT:.0f} s"
     if isinstance(error, ReadTimeoutError):
         return f"no reply within {READ_TIMEOUT:.0f} s"
