@@ -132,7 +132,14 @@ TOOLS: dict[str, Tool] = {
             HELM_VERSION,
             mebibytes=76,
             bundle="helm",
-            go=GoModule("helm", "helm.sh/helm/v3/cmd/helm", 60),
+            go=GoModule("helm", "helm.sh/helm/v3/cmd/helm", 90),
+        ),
+        # The cache knows it by Helm's version alone: after a change of its source, delete it there.
+        Tool(
+            "helm-values",
+            HELM_VERSION,
+            mebibytes=50,
+            go=GoModule("helm", "codecanvas.tools/helm/values", 60),
         ),
     )
 }

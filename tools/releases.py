@@ -128,6 +128,8 @@ class ReleaseSource:
     def _assets_of(self, tool: Tool) -> list[Asset]:
         if self._offline:
             raise UnavailableError(f"{OFFLINE_VARIABLE} is set")
+        if not tool.bundle:
+            raise UnavailableError("it is this project's own")
         assets = _BUNDLES[tool.bundle](tool, self._platform) if _is_common(self._platform) else []
         if not assets:
             raise UnavailableError(f"there is none for {self._platform}")
