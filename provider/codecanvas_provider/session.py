@@ -13,6 +13,7 @@ import ssl
 import tempfile
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import urllib3
@@ -26,7 +27,6 @@ from urllib3.exceptions import (
     HTTPError,
     InsecureRequestWarning,
     InvalidHeader,
-    NameResolutionError,
     NewConnectionError,
     ReadTimeoutError,
 )
@@ -126,23 +126,20 @@ def open_session(kubeconfig: str | None, context: str | None) -> Session:
     """
     content = read_kubeconfig(kubeconfig, context)
     settings = Configuration()
-    expires = None
-    # One at a time: the package keeps one table of its temporary files for the whole process.
-    with _files_lock, tempfile.TemporaryDirectory(prefix="codecanvas-") as folder:
-        try:
-            if content is None:
-                _config.load_incluster_config(client_configuration=settings)
-            else:
-                expires = _run_login_plugin(content)
-                _config.load_kube_config_from_dict(
-                    content, client_configuration=settings, persist_config=False, temp_file_path=folder
-                )
-            tls = _load_certificates(settings) if settings.host.startswith("https") else None
-        except (config.ConfigException, OSError, ValueError, KeyError, TypeError) as error:
-            raise ClusterError(
-                f"cannot log in with {describe_source(kubeconfig, context)}: {_explain(error)}",
-                "see that `kubectl get namespaces` works with it on this machine",
-            ) from None
+    expires, inline = None, _Inline()
+    try:
+        if content is None:
+            _config.load_incluster_config(client_configuration=settings)
+        else:
+            expires = _run_login_plugin(content)
+            inline = _take_inline(content)
+            _config.load_kube_config_from_dict(content, client_configuration=settings, persist_config=False)
+        tls = _load_certificates(settings, inline) if settings.host.startswith("https") else None
+    except (config.ConfigException, OSError, ValueError, KeyError, TypeError) as error:
+        raise ClusterError(
+            f"cannot log in with {describe_source(kubeconfig, context)}: {_explain(error)}",
+            "see that `kubectl get namespaces` works with it on this machine",
+        ) from None
     if not settings.verify_ssl:
         # The user's own choice, made in the kubeconfig; a warning at each request tells nothing new.
         urllib3.disable_warnings(InsecureRequestWarning)
@@ -154,21 +151,56 @@ def open_session(kubeconfig: str | None, context: str | None) -> Session:
     return Session(settings.host, settings, pool, expires)
 
 
-_files_lock = threading.Lock()
+@dataclass(frozen=True)
+class _Inline:
+    """What a kubeconfig holds itself instead of naming files: CA, client certificate and its key, PEM or None."""
+
+    ca: str | None = None
+    certificate: str | None = None
+    key: str | None = None
 
 
-def _load_certificates(settings: Any) -> ssl.SSLContext:
-    """Read CA, certificate and key into memory, so that their files can go."""
+def _take_inline(content: dict[str, Any]) -> _Inline:
+    """Take certificates and keys out of a kubeconfig: the package would write them to files and leave them there."""
+    cluster = content["clusters"][0]["cluster"]
+    user = content["users"][0]["user"] if content["users"] else {}
+    return _Inline(
+        _take(cluster, "certificate-authority"), _take(user, "client-certificate"), _take(user, "client-key")
+    )
+
+
+def _take(section: dict[str, Any], name: str) -> str | None:
+    data = section.pop(f"{name}-data", None)
+    if not data:
+        return None
+    # What stands in the kubeconfig itself counts more than a file that it names.
+    section.pop(name, None)
+    return base64.b64decode(data).decode()
+
+
+def _load_certificates(settings: Any, inline: _Inline) -> ssl.SSLContext:
+    """Read CA, certificate and key into memory. A key stands in a file for a moment, as Python's TLS asks for one."""
     tls = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if settings.verify_ssl else ssl.CERT_NONE)
     # Go's TLS, and so kubectl, accepts CAs without key identifiers; many clusters have such a one.
     tls.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    if settings.verify_ssl and settings.ssl_ca_cert:
-        tls.load_verify_locations(settings.ssl_ca_cert)
+    if settings.verify_ssl and (inline.ca or settings.ssl_ca_cert):
+        tls.load_verify_locations(cafile=None if inline.ca else settings.ssl_ca_cert, cadata=inline.ca)
     elif settings.verify_ssl:
         tls.load_default_certs()
-    if settings.cert_file:
-        tls.load_cert_chain(settings.cert_file, settings.key_file)
+    with tempfile.TemporaryDirectory(prefix="codecanvas-") as folder:
+        certificate = _as_file(inline.certificate, Path(folder, "certificate")) or settings.cert_file
+        key = _as_file(inline.key, Path(folder, "key")) or settings.key_file
+        if certificate:
+            tls.load_cert_chain(certificate, key)
     return tls
+
+
+def _as_file(text: str | None, path: Path) -> str | None:
+    if text is None:
+        return None
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="ascii")
+    return str(path)
 
 
 def _run_login_plugin(content: dict[str, Any]) -> datetime.datetime | None:
@@ -217,8 +249,6 @@ def _asked_pause(retry_after: str | None) -> float | None:
 
 def _explain(error: BaseException) -> str:
     """Put a library's error in a few words."""
-    if isinstance(error, NameResolutionError):
-        return "its name is not known"
     if isinstance(error, ConnectTimeoutError) and not isinstance(error, NewConnectionError):
         return f"no connection within {CONNECT_TIMEOUT:.0f} s"
     if isinstance(error, ReadTimeoutError):
