@@ -55,6 +55,6 @@ fi
 
 export UV_PYTHON_DOWNLOADS=never
 say "installing the locked packages"
-.venv/bin/python -m uv pip sync --quiet --python .venv/bin/python --require-hashes requirements.lock
+.venv/bin/python -m uv pip sync --quiet --compile-bytecode --python .venv/bin/python --require-hashes requirements.lock
 .venv/bin/python -m uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 say "done"
