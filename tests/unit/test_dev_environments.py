@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -10,37 +10,11 @@ from codecanvas_provider.dev_environments import DELETE_UNREACHABLE, DevEnvironm
 from codecanvas_provider.resource import UNKNOWN, Context, Diff, PartialFailure
 from codecanvas_provider.waiting import Cancelled, Pace
 from pulumi_codecanvas.errors import ClusterError
+from tests.support.calls import Log, run
 from tests.support.fake_cluster import FakeCluster
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable
-    from typing import TypeVar
-
-    T = TypeVar("T")
 
 PACE = Pace(first=0.001, longest=0.002, confirm=0.001, probe=0.001, probe_timeout=0.3)
 POLICY_DENIAL = "ValidatingAdmissionPolicy '{name}' with binding '{name}' denied request: platform is frozen"
-
-
-def run(call: Awaitable[T]) -> T:
-    async def main() -> T:
-        return await asyncio.wait_for(call, 20)
-
-    return asyncio.run(main())
-
-
-class Log:
-    """Collects what a user would see."""
-
-    def __init__(self) -> None:
-        self.messages: list[str] = []
-        self.progress: list[str] = []
-
-    async def __call__(self, urn: str, message: str, severity: str, *, ephemeral: bool) -> None:  # noqa: ARG002
-        (self.progress if ephemeral else self.messages).append(message)
-
-    def context(self, **options: Any) -> Context:
-        return Context(sink=self, **options)
 
 
 def make_inputs(**given: Any) -> dict[str, Any]:

@@ -1,0 +1,499 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from codecanvas_provider.cluster import (
+    DEPLOYMENT,
+    NAMESPACE,
+    POD,
+    POLICY,
+    POLICY_BINDING,
+    QUOTA,
+    SECRET,
+    SNAPSHOT_CLASS,
+    STORAGE_CLASS,
+)
+from codecanvas_provider.connection_checks import CHECK_NAMES
+from codecanvas_provider.connection_test import ConnectionTest
+from codecanvas_provider.operator_rollout import FINGERPRINT
+from codecanvas_provider.resource import UNKNOWN, Context, Diff, PartialFailure
+from codecanvas_provider.waiting import Cancelled, Pace
+from pulumi_codecanvas.errors import ClusterError
+from tests.support.calls import Log, run
+from tests.support.fake_cluster import FakeCluster, refusal
+from tests.support.releases import NAME, describe_release, revision_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PACE = Pace(first=0.001, longest=0.01)
+READY = {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
+FROZEN = "ValidatingAdmissionPolicy 'codecanvas-freeze-eu' with binding 'codecanvas-freeze-eu' denied request: frozen"
+FULL = "pods is forbidden: exceeded quota: team, requested: pods=1, used: pods=20, limited: pods=20"
+TEMPLATE: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "spec": {"containers": [{"name": "worker-main", "env": [{"name": "PASSWORD", "value": "hunter22"}]}]},
+}
+
+
+def make_inputs(**given: Any) -> dict[str, Any]:
+    defaults = {
+        "namespace": "eu",
+        "platformName": "eu",
+        "operatorNamespace": "ops",
+        "releaseName": NAME,
+        "keyFingerprint": "fp-1",
+        "podTemplate": TEMPLATE,
+        "labels": {"team": "a"},
+        "storageClass": "gp3",
+        "volumeSnapshotClass": "snapshots",
+        "timeout": 1,
+    }
+    given = {name: value for name, value in {**defaults, **given}.items() if value is not None}
+    inputs, faults = ConnectionTest().check(given)
+    assert not faults
+    return inputs
+
+
+@pytest.fixture
+def cluster() -> FakeCluster:
+    fake = FakeCluster("ops")
+    fake.put(NAMESPACE, {"metadata": {"name": "eu", "labels": {"team": "a", "x": "y"}}, "status": {"phase": "Active"}})
+    for kind, manifest, namespace in describe_release("ops", "eu", "key-1", 1):
+        fake.put(kind, {**manifest, "status": READY} if kind is DEPLOYMENT else manifest, namespace)
+    fake.put(STORAGE_CLASS, {"metadata": {"name": "gp3"}, "provisioner": "ebs.csi.aws.com"})
+    fake.put(SNAPSHOT_CLASS, {"metadata": {"name": "snapshots"}, "driver": "ebs.csi.aws.com"})
+    fake.put(QUOTA, {"metadata": {"name": "team"}, "status": {"hard": {"pods": "20"}, "used": {"pods": "3"}}}, "eu")
+    return fake
+
+
+@pytest.fixture
+def resource(cluster: FakeCluster) -> ConnectionTest:
+    return ConnectionTest(cluster.connect_to, PACE, short_patience=0.1)
+
+
+def failed(checks: list[dict[str, str]]) -> dict[str, str]:
+    return {check["name"]: check["message"] for check in checks if check["status"] == "Failed"}
+
+
+def read(resource: ConnectionTest, **given: Any) -> list[dict[str, str]]:
+    inputs = make_inputs(**given)
+    found = run(resource.read(Context(), "eu", inputs, {**inputs, "checks": []}))
+    assert found is not None
+    checks = found[2]["checks"]
+    assert [check["name"] for check in checks] == list(CHECK_NAMES)
+    return list(checks)
+
+
+def deployment(cluster: FakeCluster) -> dict[str, Any]:
+    found = cluster.find(DEPLOYMENT, NAME, "ops")
+    assert found is not None
+    return found
+
+
+def test_all_checks_pass_in_a_fixed_order_with_steady_messages(cluster: FakeCluster, resource: ConnectionTest) -> None:
+    id_, outputs = run(resource.create(Context(), make_inputs()))
+    assert id_ == "eu"
+    assert [(check["name"], check["status"], check["message"]) for check in outputs["checks"]] == [
+        ("Cluster reachable", "Success", "Kubernetes v1.33.1 answers"),
+        ("Permissions", "Success", "we may do everything that the features in use need"),
+        ("Namespace", "Success", "namespace eu is active and labelled"),
+        ("Helm release", "Success", f"release {NAME} is deployed"),
+        ("Operator", "Success", f"Deployment {NAME}: ready and on the current key"),
+        ("Operator permissions", "Success", "the operator may run dev environments in namespace eu"),
+        ("Pod template", "Success", "a worker pod made from the template is accepted"),
+        ("Storage class", "Success", "storage class gp3 exists"),
+        ("Volume snapshot class", "Success", "volume snapshot class snapshots exists"),
+        ("Quota", "Success", "there is room for another dev environment"),
+    ]
+    # The first test notes the operator's key; nothing else was written.
+    assert cluster.calls == [f"patch Deployment {NAME}"]
+    assert read(resource) == outputs["checks"]
+
+
+def delete(kind: str, namespace: str, name: str) -> Callable[[FakeCluster], object]:
+    return lambda cluster: cluster.objects.pop((kind, namespace, name))
+
+
+def forget_snapshots(cluster: FakeCluster) -> None:
+    cluster.denied.add("serve volumesnapshotclasses")
+    del cluster.objects[("VolumeSnapshotClass", "", "snapshots")]
+
+
+def set_status(cluster: FakeCluster, status: str) -> None:
+    secret = cluster.find(SECRET, revision_name(1), "ops")
+    assert secret is not None
+    secret["metadata"]["labels"]["status"] = status
+
+
+FAULTS: dict[str, tuple[Callable[[FakeCluster], object], str, str]] = {
+    "old cluster": (
+        lambda cluster: setattr(cluster, "version", "v1.28.9-eks"),
+        "Cluster reachable",
+        "Kubernetes v1.28.9-eks is too old for CodeCanvas; upgrade",
+    ),
+    "cluster without policies": (
+        lambda cluster: setattr(cluster, "version", "v1.29.0"),
+        "Cluster reachable",
+        "set `freeze_mode: quota`, or upgrade",
+    ),
+    "missing right": (
+        lambda cluster: cluster.denied.add("delete persistentvolumeclaims"),
+        "Permissions",
+        "missing rights: delete persistentvolumeclaims in namespace eu (delete). Grant them",
+    ),
+    "lost label": (
+        lambda cluster: cluster.find(NAMESPACE, "eu")["metadata"].update(labels={"x": "y"}),  # type: ignore[index]
+        "Namespace",
+        "has lost its label team or bears another value; run `pulumi up --refresh`",
+    ),
+    "terminating namespace": (
+        lambda cluster: cluster.find(NAMESPACE, "eu").update(status={"phase": "Terminating"}),  # type: ignore[union-attr]
+        "Namespace",
+        "namespace eu is Terminating; see what holds it",
+    ),
+    "pending release": (
+        lambda cluster: set_status(cluster, "pending-upgrade"),
+        "Helm release",
+        f"is pending-upgrade: another Helm operation runs, or was interrupted; where none runs, `helm rollback {NAME}",
+    ),
+    "failed release": (
+        lambda cluster: set_status(cluster, "failed"),
+        "Helm release",
+        f"is failed; look at `helm history {NAME} --namespace ops`",
+    ),
+    "scaled-down operator": (
+        lambda cluster: deployment(cluster)["spec"].update(replicas=0),
+        "Operator",
+        f"is scaled down to 0 replicas; scale it up: `kubectl scale --namespace ops --replicas=1 deployments/{NAME}`",
+    ),
+    "operator not ready": (
+        lambda cluster: deployment(cluster).update(status={"observedGeneration": 1}),
+        "Operator",
+        "0 of 1 pods ready; look at `kubectl describe --namespace ops deployments/",
+    ),
+    "another key": (
+        lambda cluster: deployment(cluster)["metadata"]["annotations"].update({FINGERPRINT: "fp-0"}),
+        "Operator",
+        "runs on the key fp-0, not on fp-1; run `pulumi up --refresh`",
+    ),
+    "key changed in the secret": (
+        lambda cluster: cluster.find(SECRET, NAME, "ops")["metadata"].update(resourceVersion="9"),  # type: ignore[index]
+        "Operator",
+        "was changed after the key was put there, by somebody else than this stack",
+    ),
+    "removed secret": (
+        delete("Secret", "ops", NAME),
+        "Operator",
+        f"needs Secret {NAME}, which does not exist",
+    ),
+    "removed role": (
+        lambda cluster: cluster.denied.update({f"system:serviceaccount:ops:{NAME} create pods"}),
+        "Operator permissions",
+        f"the operator's service account {NAME} may not create pods in namespace eu: its Role or RoleBinding is gone",
+    ),
+    "pod security": (
+        lambda cluster: setattr(cluster, "refuse_pod", lambda _pod: 'violates PodSecurity "restricted:latest"'),
+        "Pod template",
+        'the cluster refuses a worker pod made from the template: violates PodSecurity "restricted:latest"; change',
+    ),
+    "block left behind": (
+        lambda cluster: setattr(cluster, "refuse_pod", lambda _pod: FROZEN),
+        "Pod template",
+        "the platform is not frozen but what a freeze left behind refuses worker pods",
+    ),
+    "no snapshots": (
+        forget_snapshots,
+        "Volume snapshot class",
+        "the cluster knows no volume snapshots; install",
+    ),
+    "removed storage class": (
+        delete("StorageClass", "", "gp3"),
+        "Storage class",
+        "storage class gp3 does not exist; run `pulumi up --refresh`",
+    ),
+    "removed snapshot class": (
+        delete("VolumeSnapshotClass", "", "snapshots"),
+        "Volume snapshot class",
+        "volume snapshot class snapshots does not exist",
+    ),
+    "snapshots of another driver": (
+        lambda cluster: cluster.find(SNAPSHOT_CLASS, "snapshots").update(driver="other"),  # type: ignore[union-attr]
+        "Volume snapshot class",
+        "is for driver other, but storage class gp3 for ebs.csi.aws.com",
+    ),
+    "full quota": (
+        lambda cluster: setattr(cluster, "refuse_pod", lambda _pod: FULL),
+        "Quota",
+        "no room for another dev environment: pods is forbidden: exceeded quota: team",
+    ),
+    "no room for volumes": (
+        lambda cluster: cluster.find(QUOTA, "team", "eu").update(  # type: ignore[union-attr]
+            status={"hard": {"requests.storage": "1Ti"}, "used": {"requests.storage": "1024Gi"}}
+        ),
+        "Quota",
+        "no room for another volume: ResourceQuota team is used up for requests.storage",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_fails_one_check_alone_and_names_the_way_out(
+    fault: str, cluster: FakeCluster, resource: ConnectionTest
+) -> None:
+    run(resource.create(Context(), make_inputs()))
+    cause, name, text = FAULTS[fault]
+    cause(cluster)
+    found = failed(read(resource))
+    assert list(found) == [name]
+    assert text in found[name]
+
+
+def test_an_uninstalled_release_fails_and_its_operator_is_not_looked_for(
+    cluster: FakeCluster, resource: ConnectionTest
+) -> None:
+    for key in [key for key in cluster.objects if key[1] == "ops"]:
+        del cluster.objects[key]
+    checks = read(resource)
+    assert list(failed(checks)) == ["Helm release"]
+    assert (
+        "is not installed in namespace ops; `pulumi up --refresh` installs it again" in failed(checks)["Helm release"]
+    )
+    skipped = {check["name"]: check["message"] for check in checks if check["status"] == "Skipped"}
+    assert skipped == {
+        "Operator": "the release is not installed",
+        "Operator permissions": "the release is not installed",
+    }
+
+
+def test_a_release_without_workloads_fails(cluster: FakeCluster, resource: ConnectionTest) -> None:
+    del cluster.objects[("Deployment", "ops", NAME)]
+    assert "has no Deployment, StatefulSet or DaemonSet" in failed(read(resource))["Operator"]
+
+
+def test_a_cluster_that_does_not_answer_skips_the_rest(cluster: FakeCluster, resource: ConnectionTest) -> None:
+    cluster.away = True
+    checks = read(resource)
+    assert list(failed(checks)) == ["Cluster reachable"]
+    assert {check["status"] for check in checks[1:]} == {"Skipped"}
+
+
+def test_another_namespace_of_the_same_name_fails(resource: ConnectionTest) -> None:
+    assert "looks at another cluster" in failed(read(resource, namespaceUid="foreign"))["Namespace"]
+
+
+def test_nothing_is_restarted_in_another_cluster(cluster: FakeCluster, resource: ConnectionTest) -> None:
+    with pytest.raises(PartialFailure, match="looks at another cluster"):
+        run(resource.create(Context(), make_inputs(namespaceUid="foreign")))
+    assert cluster.calls == []
+
+
+def test_a_missing_namespace_fails_alone(cluster: FakeCluster, resource: ConnectionTest) -> None:
+    run(resource.create(Context(), make_inputs()))
+    del cluster.objects[("Namespace", "", "eu")]
+    checks = read(resource)
+    assert list(failed(checks)) == ["Namespace"]
+    assert {check["name"]: check["status"] for check in checks}["Pod template"] == "Skipped"
+
+
+def test_what_is_not_named_is_skipped(resource: ConnectionTest) -> None:
+    run(resource.create(Context(), make_inputs()))
+    checks = read(resource, storageClass=None, volumeSnapshotClass=None, podTemplate=None)
+    skipped = [check["name"] for check in checks if check["status"] == "Skipped"]
+    assert skipped == ["Pod template", "Storage class", "Volume snapshot class"]
+    assert failed(checks) == {}
+
+
+def test_what_we_may_not_look_at_is_skipped(cluster: FakeCluster, resource: ConnectionTest) -> None:
+    run(resource.create(Context(), make_inputs()))
+    cluster.denied = {"get storageclasses", "get volumesnapshotclasses"}
+    checks = read(resource)
+    assert [check["name"] for check in checks if check["status"] == "Skipped"] == [
+        "Storage class",
+        "Volume snapshot class",
+    ]
+
+
+def test_a_value_of_the_template_is_not_repeated(cluster: FakeCluster, resource: ConnectionTest) -> None:
+    def refuse(_pod: dict[str, Any]) -> str:
+        return 'spec.containers[0].env[0].value: Invalid value: "hunter22": no passwords'
+
+    cluster.refuse_pod = refuse
+    message = failed(read(resource))["Pod template"]
+    assert "no passwords" in message
+    assert "hunter22" not in message
+
+
+def test_while_frozen_a_worker_pod_must_be_refused_by_the_freeze(
+    cluster: FakeCluster, resource: ConnectionTest
+) -> None:
+    run(resource.create(Context(), make_inputs()))
+    assert "the platform is frozen but a worker pod is accepted" in failed(read(resource, frozen=True))["Pod template"]
+    cluster.refuse_pod = lambda _pod: 'violates PodSecurity "restricted:latest"'
+    assert "refused for another reason" in failed(read(resource, frozen=True))["Pod template"]
+    cluster.refuse_pod = lambda _pod: FROZEN
+    checks = {check["name"]: check for check in read(resource, frozen=True)}
+    assert checks["Pod template"]["status"] == "Success"
+    assert checks["Quota"]["status"] == "Skipped"
+
+
+def test_while_frozen_by_quota_the_quota_must_refuse(cluster: FakeCluster, resource: ConnectionTest) -> None:
+    run(resource.create(Context(), make_inputs()))
+    denial = "exceeded quota: codecanvas-freeze, requested: pods=1, used: pods=3, limited: pods=0"
+    cluster.refuse_pod = lambda _pod: denial
+    assert failed(read(resource, frozen=True, freezeMode="quota")) == {}
+    assert list(failed(read(resource, freezeMode="quota"))) == ["Pod template"]
+
+
+def test_a_freeze_that_this_update_lifts_is_no_fault(cluster: FakeCluster, resource: ConnectionTest) -> None:
+    run(resource.create(Context(), make_inputs()))
+    cluster.refuse_pod = lambda _pod: FROZEN
+    old = {**make_inputs(frozen=True), "checks": []}
+    outputs = run(resource.update(Context(), "eu", old, make_inputs()))
+    cluster.refuse_pod = lambda _pod: None
+    assert read(resource) == outputs["checks"]
+
+
+def test_a_failed_check_fails_the_update_by_name_with_the_table(cluster: FakeCluster, resource: ConnectionTest) -> None:
+    del cluster.objects[("StorageClass", "", "gp3")]
+    with pytest.raises(PartialFailure) as caught:
+        run(resource.create(Context(), make_inputs()))
+    lines = str(caught.value).splitlines()
+    assert lines[:3] == [
+        "the connection test of platform eu failed: Storage class",
+        "",
+        "  Check                  Status   Message",
+    ]
+    assert [line[:34] for line in lines[3:]] == [
+        f"  {name:<21}  {'Failed' if name == 'Storage class' else 'Success':<9}" for name in CHECK_NAMES
+    ]
+    assert caught.value.id == "eu"
+    assert list(failed(caught.value.outputs["checks"])) == ["Storage class"]
+
+
+def test_what_fails_for_good_is_not_waited_for(cluster: FakeCluster) -> None:
+    resource = ConnectionTest(cluster.connect_to, PACE, short_patience=60)
+    del cluster.objects[("StorageClass", "", "gp3")]
+    deployment(cluster)["status"] = {"observedGeneration": 1}
+    with pytest.raises(PartialFailure, match="failed: Operator, Storage class"):
+        run(resource.create(Context(), make_inputs(timeout=600)), seconds=5)
+
+
+def test_what_needs_time_to_become_true_is_waited_for(cluster: FakeCluster) -> None:
+    resource = ConnectionTest(cluster.connect_to, PACE, short_patience=60)
+    deployment(cluster)["status"] = {"observedGeneration": 1}
+    looks: list[int] = []
+
+    def start_up(kind: object) -> None:
+        looks.append(1)
+        if kind is DEPLOYMENT and len(looks) > 30:
+            deployment(cluster)["status"] = READY
+
+    cluster.on_list = start_up
+    log = Log()
+    _, outputs = run(resource.create(log.context(), make_inputs(timeout=60)))
+    assert failed(outputs["checks"]) == {}
+    assert "testing the connection: waiting for Operator" in log.progress
+
+
+def test_a_refusal_of_moments_is_waited_for(cluster: FakeCluster) -> None:
+    resource = ConnectionTest(cluster.connect_to, PACE, short_patience=60)
+    answers = iter(['error looking up service account eu/default: serviceaccount "default" not found'] * 3)
+    cluster.refuse_pod = lambda _pod: next(answers, None)
+    _, outputs = run(resource.create(Context(), make_inputs(timeout=60)))
+    assert failed(outputs["checks"]) == {}
+
+
+def test_a_request_to_stop_ends_the_wait(cluster: FakeCluster) -> None:
+    resource = ConnectionTest(cluster.connect_to, PACE, short_patience=60)
+    deployment(cluster)["status"] = {"observedGeneration": 1}
+
+    async def scenario() -> None:
+        context = Context()
+        asyncio.get_running_loop().call_later(0.1, context.cancelled.set)
+        await resource.create(context, make_inputs(timeout=600))
+
+    with pytest.raises(PartialFailure, match="stopped on request") as caught:
+        run(scenario())
+    assert isinstance(caught.value.__cause__, Cancelled)
+    assert {check["status"] for check in caught.value.outputs["checks"]} == {"Skipped"}
+
+
+def test_a_new_key_restarts_the_operator_before_the_checks(cluster: FakeCluster, resource: ConnectionTest) -> None:
+    run(resource.create(Context(), make_inputs()))
+    old = {**make_inputs(), "checks": []}
+    cluster.put(POD, {"metadata": {"name": "op", "labels": {"app": NAME}}, "spec": {"containers": []}}, "ops")
+    log = Log()
+    outputs = run(resource.update(log.context(), "eu", old, make_inputs(keyFingerprint="fp-2")))
+    assert failed(outputs["checks"]) == {}
+    assert log.messages == [f"restarted Deployment {NAME} onto the current key"]
+    assert deployment(cluster)["spec"]["template"]["metadata"]["annotations"][FINGERPRINT] == "fp-2"
+
+
+def test_switched_off_it_skips_every_check_but_still_rotates(cluster: FakeCluster, resource: ConnectionTest) -> None:
+    cluster.version = "v1.20.0"
+    _, outputs = run(resource.create(Context(), make_inputs(enabled=False)))
+    assert {check["status"] for check in outputs["checks"]} == {"Skipped"}
+    assert deployment(cluster)["metadata"]["annotations"][FINGERPRINT] == "fp-1"
+    cluster.away = True
+    inputs = make_inputs(enabled=False)
+    assert run(resource.read(Context(), "eu", inputs, outputs)) == ("eu", inputs, outputs)
+
+
+def test_switched_off_and_without_a_key_it_needs_no_cluster(cluster: FakeCluster, resource: ConnectionTest) -> None:
+    cluster.away = True
+    run(resource.create(Context(), make_inputs(enabled=False, keyFingerprint=None)))
+
+
+def test_preview_and_delete_need_no_cluster(cluster: FakeCluster, resource: ConnectionTest) -> None:
+    cluster.away = True
+    _, outputs = run(resource.create(Context(preview=True), make_inputs(keyFingerprint=UNKNOWN)))
+    assert "checks" not in outputs
+    run(resource.delete(Context(), "eu", make_inputs()))
+
+
+def test_any_change_runs_it_again_and_so_does_a_failed_check(resource: ConnectionTest) -> None:
+    inputs = make_inputs(triggers={"revision": 1})
+    outputs = {**inputs, "checks": [{"name": "Quota", "status": "Success", "message": ""}]}
+    assert resource.diff(inputs, outputs, inputs) == Diff()
+    assert resource.diff(inputs, outputs, make_inputs(triggers={"revision": 2})) == Diff((), ("triggers",))
+    assert resource.diff(inputs, outputs, make_inputs(namespace="us")).replaces == ()
+    outputs["checks"][0]["status"] = "Failed"
+    assert resource.diff(inputs, outputs, inputs) == Diff((), ("triggers",))
+    off = make_inputs(triggers={"revision": 1}, enabled=False)
+    assert resource.diff(off, outputs, off) == Diff()
+
+
+def test_an_unexpected_refusal_is_a_failed_check(cluster: FakeCluster, resource: ConnectionTest) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise refusal(500, "etcd is on fire")
+
+    cluster.serves = refuse  # type: ignore[assignment, method-assign] # as a server that fails would
+    cluster.objects.pop(("VolumeSnapshotClass", "", "snapshots"))
+    assert failed(read(resource))["Volume snapshot class"].startswith("cannot do this: 500")
+
+
+def test_a_lost_cluster_is_told_by_create(cluster: FakeCluster, resource: ConnectionTest) -> None:
+    cluster.away = True
+    with pytest.raises(PartialFailure, match="no answer from") as caught:
+        run(resource.create(Context(), make_inputs()))
+    assert isinstance(caught.value.__cause__, ClusterError)
+
+
+def test_freezing_needs_rights_of_its_own(cluster: FakeCluster, resource: ConnectionTest) -> None:
+    run(resource.create(Context(), make_inputs()))
+    cluster.denied = {"get validatingadmissionpolicies"}
+    assert failed(read(resource)) == {}
+    cluster.denied = {"get validatingadmissionpolicies"}
+    cluster.put(POLICY, {"metadata": {"name": "codecanvas-freeze-eu"}})
+    cluster.put(POLICY_BINDING, {"metadata": {"name": "codecanvas-freeze-eu"}})
+    cluster.refuse_pod = lambda _pod: FROZEN
+    found = failed(read(resource, frozen=True))
+    assert list(found) == ["Permissions"]
+    assert "get validatingadmissionpolicies.admissionregistration.k8s.io in the cluster (freeze by policy)" in str(
+        found
+    )

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from codecanvas_provider.cluster import DEPLOYMENT, POD, SECRET
+from codecanvas_provider.operator_rollout import FINGERPRINT, SOURCES, ensure_current_key
+from codecanvas_provider.resource import Context
+from codecanvas_provider.waiting import Pace
+from pulumi_codecanvas.errors import ClusterError
+from tests.support.fake_cluster import FakeCluster
+from tests.support.releases import NAME, describe_release, revision_name
+
+PACE = Pace(first=0.001, longest=0.002)
+T0, T1, T2 = (f"2025-05-01T10:00:0{second}Z" for second in range(3))
+READY = {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
+
+
+def put_release(cluster: FakeCluster, *, revision: int = 1, changed: str = T0, key: str = "one") -> None:
+    for kind, manifest, namespace in describe_release("eu", "eu", key, revision):
+        manifest["metadata"] = {**manifest["metadata"], "creationTimestamp": changed}
+        known = cluster.find(kind, manifest["metadata"]["name"], namespace)
+        if known is not None and kind is DEPLOYMENT:
+            # Helm leaves annotations alone that it knows nothing of.
+            manifest["metadata"]["annotations"] = known["metadata"]["annotations"]
+        if kind is DEPLOYMENT:
+            manifest["status"] = READY
+        if kind is SECRET and known is not None:
+            manifest["metadata"]["creationTimestamp"] = known["metadata"]["creationTimestamp"]
+            manifest["metadata"]["managedFields"] = [{"time": changed}]
+        cluster.put(kind, manifest, namespace)
+
+
+def put_pod(cluster: FakeCluster, created: str, name: str = "op-1") -> None:
+    metadata = {"name": name, "labels": {"app": NAME}, "creationTimestamp": created}
+    cluster.put(POD, {"metadata": metadata, "spec": {"containers": [{"name": "operator"}]}}, "eu")
+
+
+def ensure(cluster: FakeCluster, fingerprint: str, timeout: float = 1) -> list[str]:
+    call = ensure_current_key(Context(), cluster, "eu", NAME, fingerprint, timeout=timeout, pace=PACE)
+    return asyncio.run(call)
+
+
+def annotations_of(cluster: FakeCluster) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Give those of the workload and those of its pod template."""
+    deployment = cluster.find(DEPLOYMENT, NAME, "eu")
+    assert deployment is not None
+    return deployment["metadata"]["annotations"], deployment["spec"]["template"]["metadata"]["annotations"]
+
+
+@pytest.fixture
+def cluster() -> FakeCluster:
+    fake = FakeCluster("eu")
+    put_release(fake)
+    put_pod(fake, T0)
+    return fake
+
+
+def test_the_first_install_is_only_noted(cluster: FakeCluster) -> None:
+    assert ensure(cluster, "fp-1") == []
+    own, template = annotations_of(cluster)
+    assert own[FINGERPRINT] == "fp-1"
+    assert own[SOURCES].startswith(f"Secret/{NAME}@")
+    assert template == {}
+
+
+def test_the_same_key_again_changes_nothing(cluster: FakeCluster) -> None:
+    ensure(cluster, "fp-1")
+    cluster.calls.clear()
+    assert ensure(cluster, "fp-1") == []
+    assert cluster.calls == []
+
+
+@pytest.mark.parametrize("pod_created", [T0, T1])
+def test_a_new_key_restarts_pods_that_may_be_older(cluster: FakeCluster, pod_created: str) -> None:
+    ensure(cluster, "fp-1")
+    put_pod(cluster, pod_created)
+    put_release(cluster, revision=2, changed=T1, key="two")
+    assert ensure(cluster, "fp-2") == [f"Deployment {NAME}"]
+    own, template = annotations_of(cluster)
+    assert own[FINGERPRINT] == template[FINGERPRINT] == "fp-2"
+    assert own[SOURCES] == template[SOURCES]
+    assert cluster.calls[-1] == f"patch Deployment {NAME}"
+
+
+def test_pods_that_the_chart_restarted_itself_are_left_alone(cluster: FakeCluster) -> None:
+    ensure(cluster, "fp-1")
+    put_release(cluster, revision=2, changed=T1, key="two")
+    put_pod(cluster, T2)
+    assert ensure(cluster, "fp-2") == []
+    own, template = annotations_of(cluster)
+    assert (own[FINGERPRINT], template) == ("fp-2", {})
+
+
+def test_one_old_pod_among_new_ones_is_enough_for_a_restart(cluster: FakeCluster) -> None:
+    ensure(cluster, "fp-1")
+    put_release(cluster, revision=2, changed=T1, key="two")
+    put_pod(cluster, T2, "op-2")
+    assert ensure(cluster, "fp-2") == [f"Deployment {NAME}"]
+
+
+def test_a_changed_secret_restarts_even_with_the_same_key(cluster: FakeCluster) -> None:
+    ensure(cluster, "fp-1")
+    put_release(cluster, revision=2, changed=T1, key="one")
+    assert ensure(cluster, "fp-1") == [f"Deployment {NAME}"]
+
+
+def test_an_operator_that_was_never_noted_is_restarted_after_an_upgrade(cluster: FakeCluster) -> None:
+    put_release(cluster, revision=2, changed=T1)
+    assert ensure(cluster, "fp-1") == [f"Deployment {NAME}"]
+
+
+def test_without_a_secret_of_its_own_the_revision_counts(cluster: FakeCluster) -> None:
+    deployment = cluster.find(DEPLOYMENT, NAME, "eu")
+    assert deployment is not None
+    del deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+    put_pod(cluster, T1)
+    ensure(cluster, "fp-1")
+    labels = {"owner": "helm", "name": NAME, "status": "deployed", "version": "2"}
+    cluster.put(SECRET, {"metadata": {"name": revision_name(2), "labels": labels, "creationTimestamp": T2}}, "eu")
+    assert ensure(cluster, "fp-2") == [f"Deployment {NAME}"]
+    put_pod(cluster, "2025-05-01T10:00:09Z")
+    assert ensure(cluster, "fp-3") == []
+
+
+def test_a_missing_secret_is_no_reason_to_stop_a_running_operator(cluster: FakeCluster) -> None:
+    ensure(cluster, "fp-1")
+    del cluster.objects[("Secret", "eu", NAME)]
+    cluster.calls.clear()
+    assert ensure(cluster, "fp-2") == []
+    assert cluster.calls == []
+
+
+def test_an_operator_that_does_not_come_back_is_named_with_the_reason(cluster: FakeCluster) -> None:
+    ensure(cluster, "fp-1")
+    put_release(cluster, revision=2, changed=T1, key="two")
+    deployment = cluster.find(DEPLOYMENT, NAME, "eu")
+    assert deployment is not None
+    deployment["status"] = {"observedGeneration": 0}
+    with pytest.raises(ClusterError, match=rf"not ready after 0\.05 s: Deployment {NAME}: 0 of 1 pods ready"):
+        ensure(cluster, "fp-2", timeout=0.05)
+
+
+def test_a_scaled_down_operator_is_not_waited_for(cluster: FakeCluster) -> None:
+    ensure(cluster, "fp-1")
+    put_release(cluster, revision=2, changed=T1, key="two")
+    deployment = cluster.find(DEPLOYMENT, NAME, "eu")
+    assert deployment is not None
+    deployment["spec"]["replicas"] = 0
+    deployment["status"] = {"observedGeneration": 1}
+    assert ensure(cluster, "fp-2") == [f"Deployment {NAME}"]
