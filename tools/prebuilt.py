@@ -69,7 +69,7 @@ def _read_checksums(path: Path) -> dict[str, str]:
         lines = path.read_text().splitlines()
     except OSError:
         return {}
-    return {name.lstrip("*"): checksum for line in lines if line for checksum, name in [line.split()]}
+    return {fields[1].lstrip("*"): fields[0] for line in lines if len(fields := line.split()) == 2}
 
 
 def _unpack(packed: Path, target: Path) -> str:

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+import tools.store
 import tools.toolchain
 from tests.unit.toolchain_support import LINUX, StubSource, make_toolchain, write_prebuilt
 from tools.errors import ToolsError
@@ -193,6 +196,18 @@ def test_a_thorough_look_finds_damage_that_size_and_time_hide(tmp_path: Path) ->
     assert toolchain.store.find(TOOLS["kwok"], thorough=True) is None
 
 
+def test_a_copied_cache_is_taken_over_and_read_only_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_toolchain(tmp_path / "a", [StubSource("source", {"kwok"})]).ensure(["kwok"])
+    shutil.copytree(tmp_path / "a", tmp_path / "b", copy_function=shutil.copy)
+    copied = make_toolchain(tmp_path / "b")
+    path = copied.ensure(["kwok"])["kwok"]
+    assert path.is_relative_to(tmp_path / "b")
+    os.utime(path, (0, 0))
+    copied.ensure(["kwok"])
+    monkeypatch.setattr(tools.store, "sha256_of", lambda _: "read again")
+    copied.ensure(["kwok"])
+
+
 def test_an_interrupted_run_leaves_nothing_that_counts_and_the_next_starts_over(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         make_toolchain(tmp_path, [StubSource("source", {"kwok"}, KeyboardInterrupt())]).ensure(["kwok"])
@@ -332,6 +347,11 @@ def test_processes_at_once_make_each_tool_once_and_end_with_a_sound_cache(tmp_pa
     store = Store(tmp_path, LINUX)
     assert all(store.find(TOOLS[name], thorough=True) for name in ("kwok", "helm", "pulumi"))
     assert list(tmp_path.rglob("*.part")) == []
+
+
+def test_the_engine_and_its_plugin_are_of_the_versions_of_their_python_packages() -> None:
+    assert metadata.version("pulumi") == TOOLS["pulumi"].version
+    assert metadata.version("pulumi-kubernetes") == TOOLS["pulumi-resource-kubernetes"].version
 
 
 def test_the_command_shows_an_error_as_text_and_fails(tmp_path: Path) -> None:
