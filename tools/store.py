@@ -117,14 +117,12 @@ def _record_file(path: Path) -> FileRecord:
 def _is_as_recorded(path: Path, record: FileRecord, thorough: bool) -> bool:
     try:
         status = path.stat()
-        if status.st_size != record.size:
-            return False
-        if status.st_mtime_ns == record.mtime_ns and not thorough:
+        if (status.st_size, status.st_mtime_ns) == (record.size, record.mtime_ns) and not thorough:
             return True
-        if sha256_of(path) != record.sha256:
-            return False
-        # A copied cache has new times; with the recorded ones the next look need not read the file.
-        os.utime(path, ns=(status.st_atime_ns, record.mtime_ns))
-        return True
+        same = status.st_size == record.size and sha256_of(path) == record.sha256
+        if same:
+            # A copied cache has new times; with the recorded ones the next look need not read the file.
+            os.utime(path, ns=(status.st_atime_ns, record.mtime_ns))
     except OSError:
         return False
+    return same
