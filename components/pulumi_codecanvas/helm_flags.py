@@ -263,14 +263,22 @@ class _Reader:
             if len(rest) > 1 and rest.startswith("="):
                 self.take(flag, rest[1:], word.line)
                 return
-            if flag.takes is Takes.VALUE:
-                if rest:
-                    self.take(flag, rest, word.line)
-                else:
-                    self.take_next(flag, word.line)
+            if flag.takes is not Takes.VALUE:
+                self.take_next(flag, word.line)
+                letters = rest
+            elif rest:
+                self.take_glued(flag, rest, word.line)
                 return
-            self.take_next(flag, word.line)
-            letters = rest
+            else:
+                self.take_next(flag, word.line)
+                return
+
+    def take_glued(self, flag: Flag, value: str, line: int) -> None:
+        """Take `-nname`; Helm itself misreads the same of other letters: `-fone.yaml` gives a namespace `e.yaml`."""
+        if flag.name == "namespace":
+            self.take(flag, value, line)
+        else:
+            self.fault(line, f"`-{flag.short}` and its value are one word", "put a blank between them")
 
     def take_next(self, flag: Flag, line: int) -> None:
         """Take a flag without a value of its own: a switch is on, and others take the next word."""

@@ -141,10 +141,17 @@ class _Assignments:
 
     The methods that read a part return True to go on, and False where the text ends at a place at which Helm
     takes that for the end of all assignments (`a.b.` is one: it sets nothing).
+
+    Attributes:
+        name_stops: what ends a part of a name.
+        escapes: whether a backslash takes the next character as it is.
+        ends_at_empty_value: whether the text ends in the middle of a name where nothing follows its `=`, so that
+            `a.b=` gives an empty text but `a[0].b=` no entry.
     """
 
     name_stops = "=[,."
     escapes = True
+    ends_at_empty_value = True
 
     def __init__(self, text: str, slots: int, convert: Callable[[str], Json] = str) -> None:
         self.text = text
@@ -167,8 +174,9 @@ class _Assignments:
         if stop == ",":
             raise HelmSetError("a name has no value (a comma ends it)")
         if stop == "=":
+            more = self.position < len(self.text) or not self.ends_at_empty_value
             _put(target, name, self.read_value())
-            return True
+            return more
         self.deepen()
         more = self.read_entry(target, name, dots) if stop == "[" else self.read_child(target, name, dots + 1)
         self.depth -= 1
@@ -309,6 +317,7 @@ class _LiteralAssignment(_Assignments):
 
     name_stops = "=[."
     escapes = False
+    ends_at_empty_value = False
 
     def read_value(self) -> str:
         value = self.text[self.position :]
@@ -318,6 +327,8 @@ class _LiteralAssignment(_Assignments):
 
 class _JsonAssignments(_Assignments):
     """One run over the text of a `--set-json`."""
+
+    ends_at_empty_value = False
 
     def read_value(self) -> Json:
         if self.skip_blanks_and_comma():

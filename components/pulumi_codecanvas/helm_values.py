@@ -2,8 +2,9 @@
 
 Helm reads YAML 1.1 through a JSON conversion, so `yes` is true, `0o17` and `017` are 15, dates and
 `12:30:45` stay text, and every key becomes a string. PyYAML parses the file here; what its scalars mean
-follows Helm. Where Helm would guess, this refuses: keys that are floats, binary data that is not UTF-8, an
-explicit `!!timestamp`. The file may be hostile, so its size, its nesting and its growth through aliases are
+follows Helm. Where Helm guesses, this refuses: keys that are floats, keys such as `1` and `'1'` in one map, binary
+data that is not UTF-8, an explicit `!!timestamp`. PyYAML is stricter than Helm about tabs before a value and about
+an anchor that is set twice. The file may be hostile, so its size, its nesting and its growth through aliases are
 bounded.
 
 A values file may hold secrets: no error here repeats any of it.
@@ -14,7 +15,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
@@ -37,6 +38,7 @@ _NULL = frozenset(("", "~", "null", "Null", "NULL"))
 _NOT_FINITE = re.compile(r"[+-]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _INTEGER = re.compile(r"([+-]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|(0|[1-9][0-9]*))|0b([+-][01]+)")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_FLOAT_BELOW_ONE = re.compile(r"\.[0-9]+(?:_[0-9]+)*(?:[eE][-+]?[0-9]+(?:_[0-9]+)*)?")
 _INTEGERS = range(-(2**63), 2**64)
 _KEY_INTEGERS = range(-(2**63), 2**63)
 _MAX_DIGITS = 64
@@ -93,13 +95,31 @@ class _Loader(yaml.SafeLoader):
         is_plain = kind is yaml.ScalarNode and isinstance(implicit, tuple) and implicit[0]
         return _PLAIN if is_plain else f"{_PREFIX}str"
 
+    def compose_scalar_node(self, anchor: Any) -> yaml.ScalarNode:
+        event: object = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML's stubs leave it open
+        node = super().compose_scalar_node(anchor)
+        if getattr(event, "tag", None) == "!":
+            # The lone tag `!` makes text of any scalar in Helm; PyYAML resolves it like an untagged one.
+            node.tag = f"{_PREFIX}str"
+        return node
+
 
 def _compose_first(content: bytes) -> yaml.Node | None:
     loader = _Loader(content)
     try:
-        return loader.get_node() if loader.check_node() else None
+        node = loader.get_node() if loader.check_node() else None
+        if getattr(loader, "yaml_version", None) not in (None, (1, 1)):
+            raise HelmValuesError("its `%YAML` line names another version than 1.1, which Helm does not read")
+        return node
     finally:
         loader.dispose()
+
+
+class _Key(NamedTuple):
+    """A key as text, and whether it was text before."""
+
+    text: str
+    is_text: bool
 
 
 class _Builder:
@@ -115,21 +135,28 @@ class _Builder:
         if depth > MAX_DEPTH:
             raise HelmValuesError(f"it nests deeper than {MAX_DEPTH} levels, or an anchor contains itself")
         if isinstance(node, yaml.MappingNode):
-            return self._build_map(node, {}, depth)
+            return self._build_map(node, depth)
         if isinstance(node, yaml.SequenceNode):
             return [self.build(entry, depth + 1) for entry in node.value]
         return None if node is None else _read_scalar(node)
 
-    def _build_map(self, node: yaml.MappingNode, into: dict[str, Json], depth: int) -> dict[str, Json]:
+    def _build_map(self, node: yaml.MappingNode, depth: int) -> dict[str, Json]:
+        entries: dict[_Key, Json] = {}
+        self._add_entries(node, entries, depth)
+        values = {key.text: value for key, value in entries.items()}
+        if len(values) < len(entries):
+            raise HelmValuesError(f"two keys of a map are the same once they are text (line {_line_of(node)})")
+        return values
+
+    def _add_entries(self, node: yaml.MappingNode, entries: dict[_Key, Json], depth: int) -> None:
         for key, value in node.value:
             if _is_merge(key):
                 # In the order of the file: a merge overrides the keys above it, as in Helm.
-                self._merge(value, into, depth)
+                self._merge(value, entries, depth)
             else:
-                into[_read_key(key)] = self.build(value, depth + 1)
-        return into
+                entries[_read_key(key)] = self.build(value, depth + 1)
 
-    def _merge(self, node: yaml.Node, into: dict[str, Json], depth: int) -> None:
+    def _merge(self, node: yaml.Node, entries: dict[_Key, Json], depth: int) -> None:
         sources = list(reversed(node.value)) if isinstance(node, yaml.SequenceNode) else [node]
         for source in sources:
             if not isinstance(source, yaml.MappingNode):
@@ -137,7 +164,7 @@ class _Builder:
             self._nodes += 1
             if self._nodes > MAX_NODES or depth > MAX_DEPTH:
                 raise HelmValuesError("its merges (`<<`) give too many values")
-            self._build_map(source, into, depth + 1)
+            self._add_entries(source, entries, depth + 1)
 
 
 def _line_of(node: yaml.Node) -> int:
@@ -149,16 +176,16 @@ def _is_merge(key: yaml.Node) -> bool:
     return isinstance(key, yaml.ScalarNode) and key.value == "<<" and key.tag in (_PLAIN, f"{_PREFIX}merge")
 
 
-def _read_key(key: yaml.Node) -> str:
+def _read_key(key: yaml.Node) -> _Key:
     value = _read_scalar(key) if isinstance(key, yaml.ScalarNode) else None
     if isinstance(value, str):
-        return value
+        return _Key(value, is_text=True)
     if isinstance(value, bool):
-        return "true" if value else "false"
+        return _Key("true" if value else "false", is_text=False)
     integer = None if value is None else _read_integer(key.value)
     if integer is None or integer not in _KEY_INTEGERS:
         raise HelmValuesError(f"a key is no text (line {_line_of(key)}): write it in quotes")
-    return str(integer)
+    return _Key(str(integer), is_text=False)
 
 
 def _read_scalar(node: yaml.Node) -> Json:
@@ -202,14 +229,16 @@ def _infer(text: str) -> Json:
 def _infer_number(text: str) -> Json:
     if not text.startswith(tuple("+-.0123456789")):
         return text
-    integer = None if text.startswith(".") else _read_integer(text)
-    if integer is not None:
-        return to_json_number(str(integer))
-    plain = text if text.startswith(".") else text.replace("_", "")
-    if not _FLOAT.fullmatch(plain):
-        return text
+    plain = text.replace("_", "")
+    if text.startswith("."):
+        is_float = _FLOAT_BELOW_ONE.fullmatch(text)
+    else:
+        integer = _read_integer(text)
+        if integer is not None:
+            return to_json_number(str(integer))
+        is_float = _FLOAT.fullmatch(plain)
     try:
-        return to_json_number(plain)
+        return to_json_number(plain) if is_float else text
     except OverflowError:
         return text
 
