@@ -148,9 +148,7 @@ def _parse_private_block(block: str) -> EllipticCurvePrivateKey | Fault:
         key = serialization.load_pem_private_key(block.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         # The parser's own words could quote the key.
-        return Fault(
-            "", "is PEM that holds no readable private key", f"check that it is whole, or {_NEW_KEY}"
-        )
+        return Fault("", "is PEM that holds no readable private key", f"check that it is whole, or {_NEW_KEY}")
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         kind = type(key).__name__.removesuffix("PrivateKey").lstrip("_")
         return Fault("", f"is of type {kind}, not an EC P-256 key", _NEW_KEY)
