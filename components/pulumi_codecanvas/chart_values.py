@@ -120,9 +120,13 @@ def owned_key_faults(values: object) -> list[Fault]:
         if path := _overriding_path(values, keys):
             arguments.setdefault(path, []).append(argument)
     return [
-        Fault(path, "is set by this package", f"use {' and '.join(f'`{name}`' for name in names)} instead")
-        for path, names in arguments.items()
+        Fault(path, "is set by this package", f"use {_list_names(names)} instead") for path, names in arguments.items()
     ]
+
+
+def _list_names(names: list[str]) -> str:
+    *others, last = [f"`{name}`" for name in names]
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _overriding_path(values: Mapping[object, Any], keys: tuple[str, ...]) -> str | None:
