@@ -27,7 +27,8 @@ _DENIALS_IN_A_ROW = 2
 # After this long, refusals by someone else are not the start-up noise of a new namespace any more.
 _FOREIGN_PATIENCE = 10.0
 
-_ACCEPTED = "it would be accepted"
+ACCEPTED = "it would be accepted"
+"""What `try_worker_pod` gives where the API server has nothing against a worker pod."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ async def await_block(context: Context, cluster: Cluster, block: Block, pace: Pa
     deadline = Deadline(pace.probe_timeout)
     foreign = Deadline(min(_FOREIGN_PATIENCE, pace.probe_timeout / 2))
     denials = 0
-    seen = _ACCEPTED
+    seen = ACCEPTED
     while not deadline.passed:
         seen = await in_thread(context, try_worker_pod, cluster, block.namespace)
         denials = denials + 1 if block.explains(seen) else 0
@@ -103,7 +104,7 @@ async def await_block(context: Context, cluster: Cluster, block: Block, pace: Pa
             return
         if (
             not denials
-            and seen != _ACCEPTED
+            and seen != ACCEPTED
             and foreign.passed
             and await in_thread(context, is_in_place, cluster, block)
         ):
@@ -134,7 +135,7 @@ def try_worker_pod(cluster: Cluster, namespace: str) -> str:
         if error.status not in {400, 403, 409, 422} or is_missing_right(error.message):
             raise
         return error.message
-    return _ACCEPTED
+    return ACCEPTED
 
 
 def _probe() -> dict[str, Any]:
