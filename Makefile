@@ -8,7 +8,7 @@ READY := .venv/.ready
 SOURCES := components provider tools tests
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup tools up down test test-unit test-engine lint format lock doctor clean
+.PHONY: help setup tools up down pulumi test test-unit test-engine lint format lock doctor clean
 
 help: ## List the targets and what steers them
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,9 @@ up: $(READY) ## Start the local cluster and bring up two computing platforms on 
 
 down: $(READY) ## Take the platforms down and stop the local cluster
 	@$(PY) -m tools down
+
+pulumi: $(READY) ## Run a pulumi command on that stack, as in ARGS='stack output platforms'
+	@$(PY) -m tools pulumi $(ARGS)
 
 test: tools ## Run all tests
 	@echo 'test: everything'

@@ -37,6 +37,30 @@ def diagnose() -> None:
         raise typer.Exit(1)
 
 
+@app.command("up")
+def bring_up() -> None:
+    """Start the local cluster and bring up two computing platforms on it."""
+    from tools.up import up
+
+    up()
+
+
+@app.command("down")
+def take_down() -> None:
+    """Take the platforms down and stop the local cluster."""
+    from tools.up import down
+
+    down()
+
+
+@app.command("pulumi", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def run_pulumi(context: typer.Context) -> None:
+    """Run a pulumi command on the stack that `up` made."""
+    from tools.up import pulumi
+
+    raise typer.Exit(pulumi(context.args))
+
+
 def main() -> None:
     """Run a command; what it could not do is shown as text."""
     try:
