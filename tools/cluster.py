@@ -238,7 +238,7 @@ class LocalCluster:
                 token = api.request_token(client, namespace, name, seconds)
         except httpx.HTTPError as error:
             raise LocalClusterError(
-                f"no token for ServiceAccount {namespace}/{name}: {error}",
+                f"no token for ServiceAccount {namespace}/{name}: {api.explain(error)}",
                 "start the cluster and make the ServiceAccount first",
             ) from error
         path = self.directory / "kubeconfigs" / namespace / f"{name}.yaml"
@@ -348,6 +348,8 @@ class LocalCluster:
                 retry=tenacity.retry_if_result(lambda result: not result),
             )(check)
         except tenacity.RetryError:
+            # It may hang since long before this start; left alone, the next start would wait for it again.
+            processes.end(processes.find_all(self._layout, [name]))
             self._fail(name, f"was not ready after {START_SECONDS:g} s")
 
     def _fail(self, part: str, what: str) -> None:

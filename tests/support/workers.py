@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from kubernetes import client, config
 
+from tests.support.waiting import wait_for
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -141,3 +143,13 @@ def list_workers(core: Any, namespace: str) -> list[Any]:
     """List the worker pods that tests made in a namespace, also those that are being deleted."""
     pods = core.list_namespaced_pod(namespace, label_selector=f"{STAND_IN_LABEL}=worker")
     return list(pods.items)
+
+
+def await_running(core: Any, namespace: str, count: int = 0) -> None:
+    """Wait until `count` worker pods run, or all that are there."""
+
+    def all_run() -> bool:
+        pods = [pod for pod in list_workers(core, namespace) if pod.metadata.deletion_timestamp is None]
+        return len(pods) >= count and all(pod.status.phase == "Running" for pod in pods)
+
+    wait_for(all_run, f"running worker pods in {namespace}")

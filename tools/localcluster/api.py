@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import ssl
 from typing import TYPE_CHECKING, Any
@@ -80,6 +81,14 @@ def request_token(client: httpx.Client, namespace: str, name: str, seconds: int)
     }
     token: str = client.post(path, json=body).raise_for_status().json()["status"]["token"]
     return token
+
+
+def explain(error: httpx.HTTPError) -> str:
+    """Give the API server's own words, where it answered; else what went wrong on the way."""
+    if isinstance(error, httpx.HTTPStatusError):
+        with contextlib.suppress(ValueError):
+            return str(error.response.json().get("message"))
+    return str(error)
 
 
 def _send(
