@@ -124,9 +124,10 @@ def check_depth(value: Json, limit: int = MAX_DEPTH) -> None:
     """Refuse a value of plain JSON types that nests deeper than `limit` (HelmSetError)."""
     level: list[Json] = [value]
     for _ in range(limit + 1):
-        level = [child for parent in level for child in _list_children(parent)]
+        level = [container for container in level if isinstance(container, (dict, list))]
         if not level:
             return
+        level = [child for container in level for child in _list_children(container)]
     raise HelmSetError(f"it nests deeper than {limit} levels")
 
 

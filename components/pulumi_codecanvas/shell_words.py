@@ -27,7 +27,7 @@ PASTE_THE_COMMAND = "paste the one `helm upgrade` command of the platform's sett
 _BLANKS = " \t"
 _PROMPTS = (
     re.compile(r"\$ +"),
-    re.compile(r"PS [^>\n]{0,300}> *"),
+    re.compile(r"PS(?: [^<>|\n]{0,300})?> *"),
     re.compile(r"[A-Za-z]:\\[^<>|\n]{0,300}>"),
     re.compile(r"> +"),
 )
