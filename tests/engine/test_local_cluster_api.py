@@ -149,8 +149,8 @@ def test_token_of_a_missing_service_account_is_refused_with_a_remedy(shared_clus
 def test_audit_log_names_every_request_and_no_body(tmp_path: Path) -> None:
     value = secrets.token_hex(8)
     with make_cluster(tmp_path / "cluster", audit=True) as cluster:
-        audited = {"metadata": {"name": "audited"}, "stringData": {"value": value}}
-        connect(cluster.kubeconfig).create_namespaced_secret("default", audited)
+        audited = {"metadata": {"name": "audited"}, "data": {"value": value}}
+        connect(cluster.kubeconfig).create_namespaced_config_map("default", audited)
     text = cluster.audit_log.read_text()
     events = [json.loads(line) for line in text.splitlines()]
     mine = [item for item in events if item.get("objectRef", {}).get("name") == "audited"]
