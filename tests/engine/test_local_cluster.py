@@ -354,12 +354,12 @@ def test_part_that_dies_later_ends_what_was_started_with_it(tmp_path: Path) -> N
 def test_part_that_never_gets_ready_fails_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tools.cluster, "START_SECONDS", 3.0)
     silent = tmp_path / "controlplane"
-    silent.write_text("#!/bin/sh\necho thinking; exec sleep 600\n")
+    silent.write_text(f"#!{sys.executable}\nimport time\nprint('thinking', flush=True)\ntime.sleep(600)\n")
     silent.chmod(0o755)
     cluster = LocalCluster(tmp_path / "cluster", controlplane=silent, kwok=Path("/bin/false"))
     with stopped_afterwards(cluster):
         started = time.monotonic()
-        with pytest.raises(PartFailedError):
+        with pytest.raises(PartFailedError, match=r"etcd of the local cluster was not ready after 3 s(.|\n)*thinking"):
             cluster.start()
         assert time.monotonic() - started < 15
         assert running_parts(cluster.directory) == []
