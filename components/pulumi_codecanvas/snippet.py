@@ -40,7 +40,7 @@ _RELEASE = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]
 _NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?")
 _CHART_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_ADDRESS = re.compile(r"([a-z]+)://[^/?#@\s]+[^?#\s]*")
+_ADDRESS = re.compile(r"([a-z]+)://[^/?#@\s]+(?:/[^?#\s]*)?")
 _VERSION_OPERATOR = re.compile(r"([<>=!~^])[ \t]+")
 _VERSION_SEPARATOR = re.compile(r"\s*\|\|\s*|\s*,\s*|\s+-\s+|\s+")
 _VERSION = re.compile(
