@@ -14,14 +14,17 @@ from codecanvas_provider.waiting import Cancelled, Deadline, Pace, in_thread, pa
 from pulumi_codecanvas.errors import ClusterError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from codecanvas_provider.connection_checks import Patience
     from codecanvas_provider.dev_environments import Connect
     from codecanvas_provider.resource import Context
     from pulumi_codecanvas.errors import Fault
 
 SHORT_PATIENCE = 30.0
 """Seconds that a check may take to come true where moments should do."""
+
+_MOMENT = 5.0
 
 _SWITCHED_OFF = "the connection test is switched off (`test_connection: false`)"
 
@@ -168,9 +171,10 @@ class ConnectionTest(CustomResource):
         """Run the checks; run those again that may still come true, until they do or it takes too long."""
         await context.status("testing the connection")
         found = {check.name: check for check in await run_checks(context, target)}
-        short = Deadline(min(self._short_patience, deadline.left))
+        short, moment = (Deadline(min(seconds, deadline.left)) for seconds in (self._short_patience, _MOMENT))
+        waits: dict[Patience, Deadline] = {"none": Deadline(0), "short": short, "long": deadline}
         wait = self._pace.first
-        while waiting := _worth_waiting_for(found.values(), short, deadline):
+        while waiting := _worth_waiting_for(found.values(), waits, moment):
             await context.status(f"testing the connection: waiting for {', '.join(waiting)}")
             await pause(context, wait)
             wait = min(self._pace.longest, wait * 1.5)
@@ -179,11 +183,15 @@ class ConnectionTest(CustomResource):
         return [found[name] for name in CHECK_NAMES]
 
 
-def _worth_waiting_for(checks: Iterable[Check], short: Deadline, long: Deadline) -> list[str]:
-    """Name the failed checks that may still come true; none where another one has failed for good."""
+def _worth_waiting_for(checks: Iterable[Check], waits: Mapping[Patience, Deadline], moment: Deadline) -> list[str]:
+    """Name the failed checks that may still come true.
+
+    Where one has failed for good the others get a moment only: the update fails anyhow, but should not blame what is
+    about to be ready.
+    """
     failed = [check for check in checks if check.status == "Failed"]
-    over = {"none": True, "short": short.passed, "long": long.passed}
-    return [] if any(over[check.patience] for check in failed) else [check.name for check in failed]
+    waiting = [check.name for check in failed if not waits[check.patience].passed]
+    return waiting if len(waiting) == len(failed) or not moment.passed else []
 
 
 def _id(inputs: dict[str, Any]) -> str:

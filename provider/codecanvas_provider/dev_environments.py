@@ -16,6 +16,7 @@ from codecanvas_provider.freeze_block import (
     remove_block,
 )
 from codecanvas_provider.inputs import PLATFORM_FIELDS, Field, changed_names, check_fields
+from codecanvas_provider.namespace_holders import foreign_finalizers
 from codecanvas_provider.namespaces import WrongClusterError, find_namespace, require_namespace
 from codecanvas_provider.resource import Context, CustomResource, Diff, PartialFailure, holds_unknown
 from codecanvas_provider.volumes import claims_of_environments, delete_claims, request_deletion
@@ -150,9 +151,8 @@ class DevEnvironments(CustomResource):
                 return None
         except WrongClusterError:
             return None
-        if inputs.get("frozen"):
-            return {"running": len(list_worker_pods(cluster, namespace)), "leftBlocked": False}
-        return {"running": None, "leftBlocked": bool(find_delete_blocks(cluster, namespace))}
+        running = len(list_worker_pods(cluster, namespace)) if inputs.get("frozen") else None
+        return {"running": running, "leftBlocked": bool(find_delete_blocks(cluster, namespace))}
 
     async def _bring_about(self, context: Context, inputs: dict[str, Any]) -> dict[str, Any]:
         if context.preview:
@@ -161,11 +161,10 @@ class DevEnvironments(CustomResource):
         cluster = self._cluster(inputs)
         namespace = inputs["namespace"]
         await in_thread(context, require_namespace, cluster, namespace, inputs.get("namespaceUid"))
-        if not inputs.get("frozen"):
-            await in_thread(context, _remove_left_blocks, cluster, namespace)
-            return _outputs(inputs)
         try:
-            await self._stop(context, cluster, inputs)
+            if inputs.get("frozen"):
+                await self._stop(context, cluster, inputs)
+            await in_thread(context, _remove_left_blocks, cluster, namespace)
         except (ClusterError, Cancelled) as error:
             # Recorded, so that a destroy from here on still asks this resource first.
             running = error.running if isinstance(error, StillRunningError) else None
@@ -249,11 +248,25 @@ class DevEnvironments(CustomResource):
             raise ClusterError(f"{error}once this is mended, run the command again: it goes on from here") from None
         if retains:
             return
+        await self._warn_of_holders(context, cluster, inputs)
         left = await delete_claims(context, cluster, namespace, only=doomed, timeout=timeout, pace=self._pace)
         if left:
             await context.log(
                 f"namespace {namespace} was there before the platform, so these volumes stay, as they may be"
                 f" somebody else's: {join_names(left)}; delete those that were dev environments' by hand",
+                "warning",
+            )
+
+    async def _warn_of_holders(self, context: Context, cluster: Cluster, inputs: dict[str, Any]) -> None:
+        """Name what may hold the namespace, while there still is somebody to do so: it goes after this resource."""
+        if not inputs.get("ownsNamespace", True):
+            return
+        holders = await in_thread(context, foreign_finalizers, cluster, inputs["namespace"])
+        if holders:
+            await context.log(
+                f"namespace {inputs['namespace']} goes only when these are gone: {join_names(holders)}; where the"
+                " controller that set a finalizer runs, it takes it off by itself, else see to it that it does;"
+                " then run the command again: it goes on from there",
                 "warning",
             )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from codecanvas_provider.cluster import POD
+from codecanvas_provider.release_history import forget_superseded
 from codecanvas_provider.waiting import Deadline, in_thread, pause
 from codecanvas_provider.worker_pods import is_finished
 from codecanvas_provider.workloads import (
@@ -109,7 +110,7 @@ async def ensure_current_key(
         if deadline.passed:
             reasons = await in_thread(context, explain_workloads, cluster, namespace, waiting)
             raise ClusterError(
-                f"the operator was restarted onto its new key but is not ready after {timeout:g} s: "
+                f"the operator was restarted onto its new key but is not ready after {timeout:.0f} s: "
                 + "; ".join(reasons),
                 "mend this, then run `pulumi up` again",
             )
@@ -122,6 +123,9 @@ def _record_or_restart(cluster: Cluster, namespace: str, release: str, fingerpri
     """Note down the present key on each workload, and replace pods that may run on another; name the latter."""
     workloads = list_workloads(cluster, namespace, release)
     revision = read_newest_revision(cluster, namespace, release) if workloads else None
+    if any(workload.annotations.get(FINGERPRINT) != fingerprint for workload in workloads):
+        # Before the marks below, so that a run that is cut off here does it again.
+        forget_superseded(cluster, namespace, release)
     restarted = []
     for workload in workloads:
         sources = read_sources(cluster, namespace, workload)

@@ -70,8 +70,9 @@ RULES: dict[Feature, tuple[Rule, ...]] = {
             optional=True,
         ),
     ),
-    "key rotation": tuple(
-        Rule(kind, ("patch",), "restart the operator onto a new key", "apps", "operator") for kind in _WORKLOADS
+    "key rotation": (
+        *(Rule(kind, ("patch",), "restart the operator onto a new key", "apps", "operator") for kind in _WORKLOADS),
+        Rule("secrets", ("delete",), "take superseded keys out of Helm's history", scope="operator"),
     ),
     "freeze": (
         _NAMESPACE,

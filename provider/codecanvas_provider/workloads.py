@@ -92,16 +92,14 @@ class Workload:
 
     @property
     def available(self) -> int:
-        """How many pods of the present template are ready."""
-        updated, ready = (
-            ("updatedNumberScheduled", "numberAvailable")
-            if self.kind is DAEMON_SET
-            else (
-                "updatedReplicas",
-                "availableReplicas",
-            )
-        )
-        return min(int(self._status.get(updated) or 0), int(self._status.get(ready) or 0))
+        """How many pods of the present template are ready, at least: Kubernetes counts older ones among them."""
+        status = self._status
+        names = ("replicas", "updatedReplicas", "availableReplicas")
+        if self.kind is DAEMON_SET:
+            names = ("currentNumberScheduled", "updatedNumberScheduled", "numberAvailable")
+        total, updated, available = (int(status.get(name) or 0) for name in names)
+        older = max(0, total - updated)
+        return max(0, min(updated, available - older))
 
     @property
     def is_ready(self) -> bool:

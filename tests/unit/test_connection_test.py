@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from codecanvas_provider import connection_test
 from codecanvas_provider.cluster import (
     DEPLOYMENT,
     NAMESPACE,
@@ -375,7 +376,8 @@ def test_a_failed_check_fails_the_update_by_name_with_the_table(cluster: FakeClu
     assert list(failed(caught.value.outputs["checks"])) == ["Storage class"]
 
 
-def test_what_fails_for_good_is_not_waited_for(cluster: FakeCluster) -> None:
+def test_what_fails_for_good_is_not_waited_for(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_test, "_MOMENT", 0.2)
     resource = ConnectionTest(cluster.connect_to, PACE, short_patience=60)
     del cluster.objects[("StorageClass", "", "gp3")]
     deployment(cluster)["status"] = {"observedGeneration": 1}
@@ -383,17 +385,29 @@ def test_what_fails_for_good_is_not_waited_for(cluster: FakeCluster) -> None:
         run(resource.create(Context(), make_inputs(timeout=600)), seconds=5)
 
 
-def test_what_needs_time_to_become_true_is_waited_for(cluster: FakeCluster) -> None:
+def test_what_is_about_to_be_ready_is_not_blamed_with_what_failed_for_good(cluster: FakeCluster) -> None:
     resource = ConnectionTest(cluster.connect_to, PACE, short_patience=60)
+    del cluster.objects[("StorageClass", "", "gp3")]
+    start_up_after(cluster, 20)
+    with pytest.raises(PartialFailure, match="failed: Storage class\n"):
+        run(resource.create(Context(), make_inputs(timeout=600)), seconds=5)
+
+
+def start_up_after(cluster: FakeCluster, looks: int) -> None:
+    """Have the operator become ready after so many looks at the cluster."""
     deployment(cluster)["status"] = {"observedGeneration": 1}
-    looks: list[int] = []
+    left = iter(range(looks))
 
     def start_up(kind: object) -> None:
-        looks.append(1)
-        if kind is DEPLOYMENT and len(looks) > 30:
+        if kind is DEPLOYMENT and next(left, None) is None:
             deployment(cluster)["status"] = READY
 
     cluster.on_list = start_up
+
+
+def test_what_needs_time_to_become_true_is_waited_for(cluster: FakeCluster) -> None:
+    resource = ConnectionTest(cluster.connect_to, PACE, short_patience=60)
+    start_up_after(cluster, 20)
     log = Log()
     _, outputs = run(resource.create(log.context(), make_inputs(timeout=60)))
     assert failed(outputs["checks"]) == {}

@@ -462,6 +462,13 @@ def test_the_block_of_a_killed_delete_is_seen_by_refresh_and_taken_away_by_up(
     assert len(cluster.names(POD, "eu")) == 4
 
 
+def test_a_freeze_takes_over_from_the_block_of_a_killed_delete(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    block(cluster)
+    block(cluster, "codecanvas-delete-eu")
+    run(resource.create(Context(), make_inputs(frozen=True)))
+    assert cluster.names(POLICY) == cluster.names(POLICY_BINDING) == ["codecanvas-freeze-eu"]
+
+
 def test_delete_keeps_volumes_on_request(cluster: FakeCluster, resource: DevEnvironments) -> None:
     run(resource.delete(Context(), "eu", make_inputs(forceDelete=True, retainVolumes=True)))
     assert cluster.names(POD, "eu") == ["operator"]

@@ -139,7 +139,7 @@ def test_an_operator_that_does_not_come_back_is_named_with_the_reason(cluster: F
     deployment = cluster.find(DEPLOYMENT, NAME, "eu")
     assert deployment is not None
     deployment["status"] = {"observedGeneration": 0}
-    with pytest.raises(ClusterError, match=rf"not ready after 0\.05 s: Deployment {NAME}: 0 of 1 pods ready"):
+    with pytest.raises(ClusterError, match=rf"not ready after 0 s: Deployment {NAME}: 0 of 1 pods ready"):
         ensure(cluster, "fp-2", timeout=0.05)
 
 

@@ -92,9 +92,16 @@ def test_ready_means_rolled_out(status: dict[str, Any], ready: bool) -> None:
 
 
 def test_a_daemon_set_is_ready_on_every_node_it_is_meant_for() -> None:
-    status = {"observedGeneration": 1, "desiredNumberScheduled": 2, "updatedNumberScheduled": 2, "numberAvailable": 2}
+    names = ("desiredNumberScheduled", "currentNumberScheduled", "updatedNumberScheduled", "numberAvailable")
+    status = {"observedGeneration": 1, **dict.fromkeys(names, 2)}
     assert make_workload(DAEMON_SET, status).is_ready
     assert not make_workload(DAEMON_SET, {**status, "numberAvailable": 1}).is_ready
+
+
+def test_pods_of_an_older_template_are_not_counted_as_ready() -> None:
+    rolling = {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 1, "availableReplicas": 1}
+    assert make_workload(status=rolling).available == 0
+    assert make_workload(status={**rolling, "availableReplicas": 2}).available == 1
 
 
 def test_what_is_scaled_down_is_not_ready() -> None:
