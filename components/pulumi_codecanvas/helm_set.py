@@ -53,15 +53,17 @@ class SetMerger:
 
     Attributes:
         values: the values so far; plain JSON types.
+        integers: what `--set` gave as integers, which Helm keeps as such; all other numbers are floats to it.
     """
 
     def __init__(self, values: dict[str, Json]) -> None:
         self.values = values
+        self.integers: list[int] = []
         self._slots = MAX_SLOTS
 
     def set(self, text: str) -> None:
         """Merge `--set`: true, false, null and integers get their type, all else is a string."""
-        self._merge(_Assignments(text, self._slots, infer_type))
+        self._merge(_Assignments(text, self._slots, self._infer_type))
 
     def set_string(self, text: str) -> None:
         """Merge `--set-string`: every value is a string."""
@@ -78,6 +80,12 @@ class SetMerger:
     def set_literal(self, text: str) -> None:
         """Merge `--set-literal`: one pair, whose value is the rest of the text as it stands."""
         self._merge(_LiteralAssignment(text, self._slots))
+
+    def _infer_type(self, text: str) -> Json:
+        value = infer_type(text)
+        if isinstance(value, int) and not isinstance(value, bool):
+            self.integers.append(value)
+        return value
 
     def _merge(self, assignments: _Assignments) -> None:
         assignments.merge_into(self.values)

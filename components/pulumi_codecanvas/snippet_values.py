@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MAX_VALUES_FILES = 20
 """How many values files are read at most."""
 
-_MAX_EXACT_INTEGER = 2**53
+_MAX_PLAIN_NUMBER = 999_999
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _PLACEHOLDER = re.compile(
     r"<[^<>]*>|%[A-Z_][A-Z0-9_]*%|\.{3,}|\u2026|\*{3,}|x{3,}"
@@ -71,7 +71,9 @@ class _Reader:
         for name, merge in steps.items():
             for use in self.invocation.list_uses(name):
                 self.merge(use, merge)
-        self.check_scalars(list(_list_scalars(values)))
+                self.check_integers(use, merger.integers)
+                merger.integers.clear()
+        self.check_placeholders(values)
         return values
 
     def list_values_files(self) -> list[tuple[FlagUse, str]]:
@@ -129,12 +131,18 @@ class _Reader:
             raise _FileError(f"is larger than {MAX_FILE_BYTES // 1024} KiB")
         return content
 
-    def check_scalars(self, scalars: list[Json]) -> None:
-        """Find the values that would not arrive as they are, and those that were never filled in."""
-        if any(_is_inexact(scalar) for scalar in scalars):
-            cause = "a number in a `--set` has more digits than Pulumi can carry"
-            self.faults.append(Fault("", cause, "give it by --set-string, if the chart takes it as text"))
-        if any(isinstance(scalar, str) and _PLACEHOLDER.fullmatch(scalar.strip()) for scalar in scalars):
+    def check_integers(self, use: FlagUse, integers: list[int]) -> None:
+        """Refuse the integers that a chart would print otherwise: numbers reach it as floats through Pulumi."""
+        if any(abs(integer) > _MAX_PLAIN_NUMBER for integer in integers):
+            self.fault(
+                use,
+                "has a number of a million or more, which reaches the chart as one like 1e+06",
+                "give it by --set-string; or by --values, where a chart has to cope with that in Helm too",
+            )
+
+    def check_placeholders(self, values: Json) -> None:
+        """Refuse the values that were never filled in."""
+        if any(isinstance(scalar, str) and _PLACEHOLDER.fullmatch(scalar.strip()) for scalar in _list_scalars(values)):
             cause = "a value is a placeholder that was not filled in"
             remedy = "choose Generate token on the platform's settings page, and put the token in its place"
             self.faults.append(Fault("", cause, remedy))
@@ -161,7 +169,3 @@ def _list_scalars(value: Json) -> Iterator[Json]:
             pending.extend(current)
         else:
             yield current
-
-
-def _is_inexact(value: Json) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) > _MAX_EXACT_INTEGER

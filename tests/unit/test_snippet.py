@@ -107,6 +107,11 @@ def test_windows_line_ends_do_not_get_into_a_key(directory: Path) -> None:
     assert parse_snippet(text, base_dir=directory).values["a"] == {"key": PEM}
 
 
+def test_large_numbers_that_helm_takes_for_floats_or_text_are_taken(directory: Path) -> None:
+    text = f"helm upgrade r {OCI} --set-json 'a=12345678' --set-string b=12345678"
+    assert parse_snippet(text, base_dir=directory).values == {"a": 12345678, "b": "12345678"}
+
+
 def test_values_have_helm_s_precedence(directory: Path) -> None:
     text = (
         f"helm upgrade r {OCI} --set-literal l=1 --set-file f=note.txt --set-string s=1 --set x=set,s=2,f=set,l=2 "
@@ -211,7 +216,8 @@ def test_a_chart_that_cannot_be_found_again_is_refused(directory: Path, chart: s
         (f"--set a={TOKEN},{TOKEN}", "`--set` cannot be read: a name has no value"),
         (f"--set-json a={TOKEN}", "`--set-json` cannot be read: a value is not JSON"),
         (f"--set 'a={{{TOKEN}'", "`--set` cannot be read: a list in braces is not closed"),
-        ("--set a=9007199254740993", "more digits than Pulumi can carry"),
+        ("--set a=1000000", "`--set` has a number of a million or more"),
+        ("--set 'a.b={1,-1000000}'", "`--set` has a number of a million or more"),
         ("--set 'a=<token>'", "placeholder"),
         ("--set-string a=YOUR_TOKEN", "placeholder"),
         ("--set a=...", "placeholder"),
@@ -230,7 +236,7 @@ def test_what_cannot_be_honoured_is_named(directory: Path, words: str, says: str
 
 @pytest.mark.parametrize(
     "word",
-    ["a=9007199254740992", "a=token", "b=my-token", "d=", "e=1.5", "f=99999999999999999999"],
+    ["a=999999", "a=token", "b=my-token", "d=", "e=1.5", "f=99999999999999999999"],
 )
 def test_unusual_values_are_no_faults(directory: Path, word: str) -> None:
     assert parse_snippet(f"helm upgrade rel {OCI} --set {word}", base_dir=directory).values
