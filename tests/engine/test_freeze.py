@@ -1,0 +1,270 @@
+"""A freeze as its user sees it: one line of config, the real engine, a real API server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from kubernetes import client
+
+from codecanvas_provider.cluster import POD, POLICY, POLICY_BINDING, QUOTA, Cluster
+from codecanvas_provider.freeze_block import ACCEPTED, try_worker_pod
+from pulumi_codecanvas.freeze import QUOTA_NAME, freeze_name
+from tests.support.day2 import Day2Stack, Run, Site
+from tests.support.namespaces import make_namespace
+from tests.support.operator import StandInOperator
+from tests.support.waiting import wait_for
+from tests.support.workers import await_running, create_worker
+from tools.pulumi_home import PulumiHome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tools.cluster import LocalCluster
+
+pytestmark = pytest.mark.engine
+
+REASON = "storage maintenance until 18:00"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> PulumiHome:
+    return PulumiHome(tmp_path_factory.mktemp("pulumi"))
+
+
+@pytest.fixture
+def stack(home: PulumiHome, shared_cluster: LocalCluster) -> Iterator[Day2Stack]:
+    """Give a stack and take it down in the end."""
+    made = Day2Stack(home, shared_cluster)
+    yield made
+    for arguments in made.platforms.values():
+        arguments["forceDelete"] = True
+    if made.names():
+        made.up(ok=None)
+        made.destroy()
+
+
+@pytest.fixture
+def site(admin: Cluster, shared_cluster: LocalCluster) -> Callable[[str], Site]:
+    return lambda namespace: Site(admin, shared_cluster, namespace)
+
+
+@dataclass
+class Story:
+    """What was seen in the course of a freeze of platform A beside platform B."""
+
+    runs: dict[str, Run] = field(default_factory=dict)
+    claims: dict[str, dict[str, str]] = field(default_factory=dict)
+    workers: dict[str, dict[str, str]] = field(default_factory=dict)
+    refusal: str = ""
+    frozen: dict[str, Any] = field(default_factory=dict)
+
+    def look(self, moment: str, a: Site, b: Site) -> None:
+        self.claims |= {f"a {moment}": a.claims(), f"b {moment}": b.claims()}
+        self.workers |= {f"a {moment}": a.workers(), f"b {moment}": b.workers()}
+
+
+@pytest.fixture(scope="module")
+def story(home: PulumiHome, shared_cluster: LocalCluster, admin: Cluster) -> Story:
+    """Freeze platform A, with 12 dev environments, beside platform B, with 5; then unfreeze it."""
+    story, stack = Story(), Day2Stack(home, shared_cluster)
+    a, b = (Site(admin, shared_cluster, name) for name in ("story-a", "story-b"))
+    stack.set("story-a")
+    stack.set("story-b")
+    stack.up()
+    a.start(12)
+    b.start(5)
+    story.look("before", a, b)
+    stack.set("story-a", freeze=True, freezeReason=REASON)
+    story.runs["freeze"] = stack.up()
+    story.look("frozen", a, b)
+    with pytest.raises(client.ApiException) as refused:
+        create_worker(a.core, a.namespace, "late", volume=False)
+    story.refusal = str(refused.value.body)
+    a.restart_operator()
+    story.frozen = {name: stack.outputs(name)["frozen"] for name in ("story-a", "story-b")}
+    story.runs["again"] = stack.up()
+    stack.set("story-a", freeze=None, freezeReason=None)
+    story.runs["unfreeze"] = stack.up()
+    story.look("unfrozen", a, b)
+    wait_for(lambda: try_worker_pod(admin, a.namespace) == ACCEPTED, "the block to be lifted")
+    create_worker(a.core, a.namespace, "again", claim="env-3-home")
+    await_running(a.core, a.namespace, 1)
+    story.look("started", a, b)
+    for name in stack.platforms:
+        stack.set(name, forceDelete=True)
+    stack.up()
+    stack.destroy()
+    return story
+
+
+def test_freeze_stops_every_dev_environment_of_its_platform(story: Story) -> None:
+    assert len(story.workers["a before"]) == 12
+    assert story.workers["a frozen"] == {}
+    assert "story-a-freeze-binding" in story.runs["freeze"].changes
+
+
+def test_freeze_keeps_volumes(story: Story) -> None:
+    assert len(story.claims["a before"]) == 12
+    assert story.claims["a frozen"] == story.claims["a before"] == story.claims["a unfrozen"]
+
+
+def test_freeze_leaves_its_neighbour_alone(story: Story) -> None:
+    assert len(story.workers["b before"]) == 5
+    assert story.workers["b frozen"] == story.workers["b before"]
+    assert story.claims["b frozen"] == story.claims["b before"]
+    assert not [name for name in story.runs["freeze"].changes if name.startswith("story-b")]
+    assert story.frozen == {"story-a": True, "story-b": False}
+
+
+def test_freeze_tells_the_platform_and_the_reason_to_whoever_is_refused(story: Story) -> None:
+    assert "story-a" in story.refusal
+    assert REASON in story.refusal
+
+
+def test_another_up_while_frozen_changes_nothing(story: Story) -> None:
+    assert story.runs["again"].changes == {}
+
+
+def test_unfreeze_shows_the_block_going_and_nothing_else(story: Story) -> None:
+    assert story.runs["unfreeze"].changes == {
+        "story-a-freeze-policy": "delete",
+        "story-a-freeze-binding": "delete",
+        "story-a-environments": "update",
+        "story-a-test": "update",
+    }
+
+
+def test_unfreeze_starts_nothing(story: Story) -> None:
+    assert story.workers["a unfrozen"] == {}
+
+
+def test_dev_environment_starts_with_its_old_volume_after_a_freeze(story: Story) -> None:
+    assert set(story.workers["a started"]) == {"again"}
+    assert story.claims["a started"] == story.claims["a before"]
+
+
+def test_freeze_names_a_held_dev_environment_and_goes_on_when_it_is_free(
+    stack: Day2Stack, site: Callable[[str], Site], admin: Cluster
+) -> None:
+    stack.set("held", stopTimeout=6)
+    stack.up()
+    held = site("held")
+    held.start(1, finalizers=["example.com/holds"])
+    stack.set("held", freeze=True)
+    failed = stack.up(ok=False)
+    assert "env-0" in failed.text
+    assert "finalizer example.com/holds" in failed.text
+    assert try_worker_pod(admin, "held") != ACCEPTED
+    admin.patch(POD, "env-0", {"metadata": {"finalizers": None}}, "held")
+    done = stack.up()
+    assert held.workers() == {}
+    assert "held-release" not in done.changes
+    assert stack.up().changes == {}
+
+
+def test_freeze_reaches_zero_although_the_operator_starts_pods_anew(
+    stack: Day2Stack, site: Callable[[str], Site], shared_cluster: LocalCluster
+) -> None:
+    stack.set("busy")
+    stack.up()
+    busy = site("busy")
+    with StandInOperator(shared_cluster.kubeconfig, "busy", 8) as operator:
+        wait_for(lambda: len(busy.running()) == 8, "8 dev environments")
+        stack.set("busy", freeze=True)
+        stack.up()
+        assert busy.workers() == {}
+        wait_for(lambda: operator.refusals, "the operator to be refused")
+        assert busy.workers() == {}
+    assert len(busy.claims()) == 8
+
+
+def test_freeze_by_quota_does_the_same(stack: Day2Stack, site: Callable[[str], Site], admin: Cluster) -> None:
+    operator_home = make_namespace(admin, "operators")
+    stack.set("metered", freezeMode="quota", operatorNamespace=operator_home)
+    stack.set("metered", createOperatorNamespace=False)
+    stack.up()
+    metered = site("metered")
+    metered.start(4)
+    claims = metered.claims()
+    stack.set("metered", freeze=True, freezeReason=REASON)
+    frozen = stack.up()
+    assert frozen.changes["metered-freeze-quota"] == "create"
+    assert metered.workers() == {}
+    assert metered.claims() == claims
+    assert admin.get(POLICY, freeze_name("metered")) is None
+    with pytest.raises(client.ApiException) as refused:
+        create_worker(metered.core, "metered", "late", volume=False)
+    assert QUOTA_NAME in str(refused.value.body)
+    metered.restart_operator(operator_home)
+    assert stack.up().changes == {}
+    stack.set("metered", freeze=None, freezeReason=None)
+    lifted = stack.up()
+    assert lifted.changes == {
+        "metered-freeze-quota": "delete",
+        "metered-environments": "update",
+        "metered-test": "update",
+    }
+
+
+def test_freeze_by_quota_in_the_operators_own_namespace_is_refused_in_preview(stack: Day2Stack) -> None:
+    stack.set("shared", freezeMode="quota", freeze=True)
+    refused = stack.preview(ok=False)
+    assert "operatorNamespace" in refused.text or "operator_namespace" in refused.text
+
+
+def test_platform_can_be_created_frozen_and_destroyed_frozen(stack: Day2Stack, admin: Cluster) -> None:
+    stack.set("asleep", freeze=True)
+    stack.up()
+    assert try_worker_pod(admin, "asleep") != ACCEPTED
+    assert "Failed" not in {check["status"] for check in stack.outputs("asleep")["connection"]}
+    stack.destroy()
+    assert stack.names() == set()
+    assert admin.get(POLICY, freeze_name("asleep")) is None
+    assert admin.get(POLICY_BINDING, freeze_name("asleep")) is None
+
+
+def test_freeze_all_freezes_every_platform(stack: Day2Stack, admin: Cluster) -> None:
+    for name in ("all-a", "all-b"):
+        stack.set(name)
+    stack.settings["freezeAll"] = True
+    stack.up()
+    assert all(try_worker_pod(admin, name) != ACCEPTED for name in ("all-a", "all-b"))
+    assert all(stack.outputs(name)["frozen"] is True for name in ("all-a", "all-b"))
+
+
+def test_another_argument_never_freezes_or_unfreezes(
+    stack: Day2Stack, site: Callable[[str], Site], admin: Cluster
+) -> None:
+    stack.set("steady")
+    stack.up()
+    site("steady").start(2)
+    stack.set("steady", labels={"team": "ide"}, stopTimeout=30)
+    changed = stack.up()
+    assert not [name for name in changed.changes if "freeze" in name]
+    assert len(site("steady").running()) == 2
+    stack.set("steady", freeze=True)
+    stack.up()
+    stack.set("steady", labels={"team": "tools"})
+    stack.up()
+    assert try_worker_pod(admin, "steady") != ACCEPTED
+
+
+def test_refresh_sees_a_removed_block_and_pods_that_run_although_frozen(
+    stack: Day2Stack, site: Callable[[str], Site], admin: Cluster
+) -> None:
+    stack.set("pried", freeze=True)
+    stack.up()
+    admin.delete(POLICY_BINDING, freeze_name("pried"))
+    wait_for(lambda: try_worker_pod(admin, "pried") == ACCEPTED, "the block to be off")
+    site("pried").start(3)
+    seen = stack.refresh()
+    assert seen.changes["pried-freeze-binding"] in {"refresh", "delete"}
+    running = [item["outputs"].get("running") for item in stack.state() if item["urn"].endswith("::pried-environments")]
+    assert running == [3]
+    assert "pried-freeze-binding" not in stack.names()
+    stack.up()
+    assert site("pried").workers() == {}
+    assert try_worker_pod(admin, "pried") != ACCEPTED
+    assert admin.get(QUOTA, QUOTA_NAME, "pried") is None
