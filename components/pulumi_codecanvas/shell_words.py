@@ -200,8 +200,8 @@ class _Scanner:
     def line_of(self, position: int) -> int:
         return bisect_right(self.line_starts, position)
 
-    def peek(self, offset: int = 1) -> str:
-        return self.text[self.position + offset : self.position + offset + 1]
+    def peek(self) -> str:
+        return self.text[self.position + 1 : self.position + 2]
 
     def refuse_second_command(self) -> NoReturn:
         if self.text[self.position] == "-":
@@ -259,10 +259,20 @@ class _Scanner:
             start,
         )
 
-    def join_lines(self, length: int) -> None:
-        self.position += length
+    def read_escape(self) -> None:
+        """Read the escape character outside quotes: it joins lines, or takes the next character as it is."""
+        self.refuse_lost_break()
+        following = self.peek()
+        if following and following != "\n":
+            self.add_escaped(following)
+            return
+        self.position += 2
         if self.position >= len(self.text):
             self.refuse_cut()
+
+    def add_escaped(self, following: str) -> None:
+        self.add(following)
+        self.position += 2
 
     def refuse_cut(self) -> NoReturn:
         self.stop("the text ends in a continuation mark", "copy the whole command again: it is cut off")
@@ -292,17 +302,6 @@ class _Bash(_Scanner):
             self.fault("Bash makes several words of an unquoted `{a,b}`", "put the whole value in single quotes")
         if _HOME.match(bare):
             self.fault("`~` stands for a home directory", "write the path out, or put the value in single quotes")
-
-    def read_escape(self) -> None:
-        self.refuse_lost_break()
-        following = self.peek()
-        if not following:
-            self.refuse_cut()
-        if following == "\n":
-            self.join_lines(2)
-        else:
-            self.add(following)
-            self.position += 2
 
     def read_single(self) -> None:
         start = self.position
@@ -401,16 +400,6 @@ class _PowerShell(_Scanner):
         self.steps |= dict.fromkeys("|&;<>", self.refuse_operator)
         self.steps |= dict.fromkeys("(){},", self.refuse_syntax)
 
-    def read_escape(self) -> None:
-        self.refuse_lost_break()
-        following = self.peek()
-        if not following:
-            self.refuse_cut()
-        if following == "\n":
-            self.join_lines(2)
-        else:
-            self.add_escaped(following)
-
     def refuse_syntax(self) -> None:
         character = self.text[self.position]
         self.stop(f"an unquoted `{character}` means more to PowerShell", "put the whole value in single quotes")
@@ -472,17 +461,6 @@ class _Cmd(_Scanner):
         self.steps = {"^": self.read_escape, '"': self.read_double, "%": self.read_percent}
         self.steps |= {"\\": self.read_backslash}
         self.steps |= dict.fromkeys("|&<>()", self.refuse_operator)
-
-    def read_escape(self) -> None:
-        self.refuse_lost_break()
-        following = self.peek()
-        if not following:
-            self.refuse_cut()
-        if following == "\n":
-            self.join_lines(2)
-        else:
-            self.add(following)
-            self.position += 2
 
     def read_double(self) -> None:
         start = self.position
