@@ -107,11 +107,15 @@ class ComputingPlatform(pulumi.ComponentResource):
         super().__init__("codecanvas:index:ComputingPlatform", resource_name, {}, opts)
         for name, value in _Builder(self, checked).build().items():
             setattr(self, name, pulumi.Output.from_input(value))
-        self.register_outputs({name: getattr(self, name) for name in OUTPUTS})
+        # Pulumi's SDK writes registered outputs into its debug events, secret ones in plain text.
+        self.register_outputs({name: getattr(self, name) for name in OUTPUTS if name not in SECRET_OUTPUTS})
 
 
 OUTPUTS = tuple(name for name in ComputingPlatform.__annotations__)
 """Names of the component's outputs."""
+
+SECRET_OUTPUTS = frozenset({"token"})
+"""Outputs that a program can use but that are not written into the component's own state."""
 
 
 def _check(name: str, args: Mapping[str, Any]) -> PlatformArgs:

@@ -13,7 +13,7 @@ import pulumi
 
 from pulumi_codecanvas.config import KEYS, read_platforms
 from pulumi_codecanvas.errors import Fault, InvalidArgumentsError
-from pulumi_codecanvas.platform import OUTPUTS, ArgumentsError, ComputingPlatform
+from pulumi_codecanvas.platform import OUTPUTS, SECRET_OUTPUTS, ArgumentsError, ComputingPlatform
 
 NAMESPACE = "codecanvas"
 """The namespace of our keys in a stack's config."""
@@ -80,5 +80,6 @@ def _seal(args: dict[str, Any]) -> dict[str, Any]:
 
 def _outputs(platform: ComputingPlatform) -> dict[str, Any]:
     """Give the outputs of a platform that a stack shows, in camelCase like every Pulumi output."""
-    shown = (name for name in OUTPUTS if name not in {"application_values", "pod_template_yaml"})
+    # Exported outputs end up in the debug events of Pulumi's SDK, secret ones in plain text.
+    shown = (name for name in OUTPUTS if name not in {"application_values", "pod_template_yaml", *SECRET_OUTPUTS})
     return {name: getattr(platform, name) for name in shown}

@@ -66,6 +66,7 @@ class Kind:
 
 
 POD = Kind("Pod", "v1", "pods")
+POD_TEMPLATE = Kind("PodTemplate", "v1", "podtemplates")
 CLAIM = Kind("PersistentVolumeClaim", "v1", "persistentvolumeclaims")
 SECRET = Kind("Secret", "v1", "secrets")
 CONFIG_MAP = Kind("ConfigMap", "v1", "configmaps")
@@ -205,7 +206,7 @@ class Cluster:
         self, kind: Kind, body: Mapping[str, Any], namespace: str | None = None, *, dry_run: bool = False
     ) -> dict[str, Any]:
         """Create an object; with `dry_run` only find out whether the API server would."""
-        query = {"fieldManager": FIELD_MANAGER} | ({"dryRun": "All"} if dry_run else {})
+        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"} | ({"dryRun": "All"} if dry_run else {})
         name = (body.get("metadata") or {}).get("name", "")
         doing = _words("create", kind, name, namespace)
         return self._send("POST", _path(kind, namespace), doing, query=query, body=body)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from codecanvas_provider.cluster import Cluster
+from codecanvas_provider.cluster import POD_TEMPLATE, Cluster, Refused
 from codecanvas_provider.connection_checks import CHECK_NAMES, Check, Target, run_checks, skip_checks
-from codecanvas_provider.inputs import PLATFORM_FIELDS, Field, changed_names, check_fields
+from codecanvas_provider.inputs import PLATFORM_FIELDS, Field, Fields, changed_names, check_fields
 from codecanvas_provider.namespaces import require_namespace
 from codecanvas_provider.operator_rollout import ensure_current_key
-from codecanvas_provider.resource import CustomResource, Diff, PartialFailure
+from codecanvas_provider.resource import CustomResource, Diff, PartialFailure, holds_unknown
 from codecanvas_provider.waiting import Cancelled, Deadline, Pace, in_thread, pause
 from pulumi_codecanvas.errors import ClusterError
+from pulumi_codecanvas.pod_template import pod_template_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,20 +27,24 @@ SHORT_PATIENCE = 30.0
 
 _MOMENT = 5.0
 
+_TRIAL = "codecanvas-preview"
+_NOT_FOUND = 404
+_INVALID = frozenset({400, 422})
+
 _SWITCHED_OFF = "the connection test is switched off (`test_connection: false`)"
 
 _FIELDS: dict[str, Field] = {
     **PLATFORM_FIELDS,
-    "enabled": Field(bool, default=True),
-    "labels": Field(dict, default={}),
-    "operatorNamespace": Field(str, required=True),
-    "releaseName": Field(str, required=True),
-    "keyFingerprint": Field(str),
-    "podTemplate": Field(dict),
-    "storageClass": Field(str),
-    "volumeSnapshotClass": Field(str),
-    "timeout": Field(int, default=600, least=1),
-    "triggers": Field(dict, default={}),
+    "enabled": Field(bool, "Whether to run the checks.", default=True),
+    "labels": Field(dict, "Labels that the namespace must have.", default={}, items="str"),
+    "operatorNamespace": Field(str, "Namespace of the operator's Helm release.", required=True),
+    "releaseName": Field(str, "Name of the operator's Helm release.", required=True),
+    "keyFingerprint": Field(str, "Fingerprint of the key that the operator must run on; none: any key."),
+    "podTemplate": Field(dict, "The worker pod, which the API server must accept."),
+    "storageClass": Field(str, "StorageClass that must exist."),
+    "volumeSnapshotClass": Field(str, "VolumeSnapshotClass that must exist."),
+    "timeout": Field(int, "Seconds that the checks may take to come true.", default=600, least=1),
+    "triggers": Field(dict, "A change of any of these values runs the checks again.", default={}),
 }
 
 
@@ -53,10 +58,13 @@ class ConnectionTest(CustomResource):
     """
 
     token: ClassVar[str] = "codecanvas:index:ConnectionTest"  # noqa: S105 - a type token
-    input_names: ClassVar[frozenset[str]] = frozenset(_FIELDS)
-    output_names: ClassVar[frozenset[str]] = frozenset({*_FIELDS, "checks"})
-    secret_inputs: ClassVar[frozenset[str]] = frozenset({"kubeconfig"})
-    secret_outputs: ClassVar[frozenset[str]] = frozenset({"kubeconfig"})
+    inputs: ClassVar[Fields] = _FIELDS
+    outputs: ClassVar[Fields] = {
+        **_FIELDS,
+        "checks": Field(
+            list, "The checks, always all of them and in the same order.", required=True, items="ConnectionCheck"
+        ),
+    }
 
     def __init__(
         self,
@@ -131,6 +139,8 @@ class ConnectionTest(CustomResource):
 
     async def _test(self, context: Context, inputs: dict[str, Any], *, was_frozen: bool) -> dict[str, Any]:
         if context.preview:
+            if not holds_unknown([inputs.get(name) for name in ("podTemplate", "kubeconfig", "context", "namespace")]):
+                await in_thread(context, self._refuse_bad_template, inputs)
             return dict(inputs)
         # The block of a freeze that this update lifts goes at the end of the update, after this test.
         target = self._target(inputs, lifting=was_frozen and not inputs.get("frozen"))
@@ -148,6 +158,31 @@ class ConnectionTest(CustomResource):
         if failed:
             raise PartialFailure(_id(inputs), outputs, _describe_failure(inputs["platformName"], failed, checks))
         return outputs
+
+    def _refuse_bad_template(self, inputs: dict[str, Any]) -> None:
+        """Have the API server check every field of the pod template, already in a preview.
+
+        The kubernetes plugin only warns about unknown fields, and looks at nothing where the namespace does not exist
+        yet. A namespace that may not be looked into, or a cluster that does not answer, is left to the update.
+        """
+        template = inputs.get("podTemplate")
+        if not isinstance(template, dict):
+            return
+        cluster = self._connect(inputs.get("kubeconfig"), inputs.get("context"))
+        for namespace in (inputs["namespace"], "default"):
+            body = pod_template_object(template, name=_TRIAL, namespace=namespace, labels={}, annotations={})
+            try:
+                cluster.create(POD_TEMPLATE, body, namespace, dry_run=True)
+            except Refused as error:
+                if error.status in _INVALID:
+                    raise ClusterError(
+                        f"{inputs['platformName']}: pod template: {error.message}", "correct the pod template"
+                    ) from error
+                if error.status == _NOT_FOUND:
+                    continue
+            except ClusterError:
+                pass
+            return
 
     async def _ensure_key(self, context: Context, target: Target, deadline: Deadline) -> None:
         """Restart the operator where it does not run on its key."""

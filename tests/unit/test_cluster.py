@@ -446,7 +446,10 @@ def test_a_delete_keeps_the_pods_own_grace_period_and_spares_a_successor(cluster
 
 def test_a_dry_run_is_one(cluster: Cluster, server: Server) -> None:
     cluster.create(POD, {"metadata": {"name": "x"}}, "eu", dry_run=True)
-    assert server.requests[0].path == "/api/v1/namespaces/eu/pods?fieldManager=pulumi-codecanvas&dryRun=All"
+    assert (
+        server.requests[0].path
+        == "/api/v1/namespaces/eu/pods?fieldManager=pulumi-codecanvas&fieldValidation=Strict&dryRun=All"
+    )
 
 
 def test_apply_and_patch_say_what_they_are(cluster: Cluster, server: Server) -> None:

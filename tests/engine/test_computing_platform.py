@@ -1,0 +1,263 @@
+"""What a user of the root program is promised, on the real engine, API server and Helm."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import gzip
+import json
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from codecanvas_provider.cluster import CONFIG_MAP, DEPLOYMENT, NAMESPACE, POD, SECRET, Cluster
+from tests.support.day2 import CHECKOUT, Day2Stack
+from tests.support.namespaces import make_namespace
+from tools.cluster import LocalCluster
+from tools.pulumi_home import PulumiHome
+from tools.toolchain import ensure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.engine
+
+DOCUMENTED = (CHECKOUT / "tools/charts/worker-pod.yaml").read_text()
+FAULTY_TEMPLATES = {
+    "misspelt": ("kind: Pod\napiVersion: v1\nspec: {contaners: [{name: worker-main}]}", "spec.contaners"),
+    "no-worker": ("kind: Pod\napiVersion: v1\nspec: {containers: [{name: main}]}", "no container is named worker-main"),
+    "deployment": ("kind: Deployment\napiVersion: apps/v1\nspec: {}", "kind"),
+    "two": (DOCUMENTED + "\n---\n" + DOCUMENTED, "document"),
+    "syntax": ("kind: Pod\nspec: {containers: [", "line 2"),
+    "tab": ("kind: Pod\nspec:\n\tcontainers: []", "tab"),
+    "missing": ("no-such-file.yaml", "no-such-file.yaml"),
+    "twice": (
+        DOCUMENTED.replace(
+            "          value: true", "          value: b\n          valueFrom: {fieldRef: {fieldPath: a}}"
+        ),
+        "valueFrom",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> PulumiHome:
+    return PulumiHome(tmp_path_factory.mktemp("pulumi"))
+
+
+@pytest.fixture
+def stack(home: PulumiHome, shared_cluster: LocalCluster) -> Iterator[Day2Stack]:
+    """Give a stack and take it down in the end."""
+    made = Day2Stack(home, shared_cluster)
+    yield made
+    if made.names():
+        made.destroy()
+
+
+def test_documented_template_is_accepted_from_text_and_from_file(stack: Day2Stack, admin: Cluster) -> None:
+    stack.set("doc-text", podTemplate=DOCUMENTED)
+    stack.set("doc-file", podTemplate="tools/charts/worker-pod.yaml")
+    text = stack.up().text
+    assert 'metadata.labels.codecanvas: true -> "true"' in text
+    assert stack.outputs("doc-text")["connection"][0]["status"] == "Success"
+    assert stack.outputs("doc-file")["release_status"] == "deployed"
+    assert admin.get(NAMESPACE, "doc-text") is not None
+    assert stack.up("--expect-no-changes").changes == {}
+
+
+def test_every_fault_of_a_config_is_refused_in_preview_with_its_path(stack: Day2Stack) -> None:
+    for name, (template, _) in FAULTY_TEMPLATES.items():
+        stack.set(name, podTemplate=template)
+    stack.set("typo", serverUrll="http://x")
+    stack.set("clash", namespace="typo")
+    text = stack.preview(ok=False).text
+    for name, (_, expected) in FAULTY_TEMPLATES.items():
+        mentioned = "\n".join(line for line in text.splitlines() if f"platforms.{name}.podTemplate" in line)
+        assert expected in mentioned, f"{name}: {text}"
+    assert "platforms.typo.serverUrll" in text
+    assert "did you mean `serverUrl`?" in text
+
+
+def test_unknown_field_is_refused_in_preview_before_and_after_the_namespace_exists(stack: Day2Stack) -> None:
+    stack.set("fields", podTemplate=DOCUMENTED.replace("restartPolicy", "restartPolcy"))
+    assert "restartPolcy" in stack.preview(ok=False).text
+    stack.set("fields", podTemplate=DOCUMENTED)
+    stack.up()
+    stack.set("fields", podTemplate=DOCUMENTED.replace("restartPolicy", "restartPolcy"))
+    assert "restartPolcy" in stack.preview(ok=False).text
+
+
+def test_a_third_platform_touches_none_of_the_others(stack: Day2Stack) -> None:
+    stack.set("first")
+    stack.set("second")
+    stack.up()
+    stack.set("third")
+    added = stack.up().changes
+    assert added
+    assert all(name.startswith(("third", "codecanvas-")) for name in added), added
+    del stack.platforms["third"]
+    removed = stack.up().changes
+    assert all(name.startswith(("third", "codecanvas-")) for name in removed), removed
+    assert set(removed.values()) <= {"delete", "update"}
+
+
+def test_two_clusters_in_one_stack_without_default_providers(stack: Day2Stack, admin: Cluster, tmp_path: Path) -> None:
+    programs = ensure("controlplane", "kwok", quiet=True)
+    other = LocalCluster(
+        tmp_path / "other", controlplane=programs["controlplane"], kwok=programs["kwok"], owner_pid=os.getpid()
+    )
+    with other:
+        there = Cluster.connect(str(other.kubeconfig), None)
+        stack.set("here", kubeconfig=Path(stack.environment["KUBECONFIG"]).read_text())
+        stack.set("there", kubeconfig=other.kubeconfig.read_text())
+        stack.disable_default_providers("*")
+        stack.up()
+        assert admin.get(NAMESPACE, "here")
+        assert admin.get(NAMESPACE, "there") is None
+        assert there.get(NAMESPACE, "there")
+        assert there.get(NAMESPACE, "here") is None
+        token = yaml.safe_load(other.kubeconfig.read_text())["users"][0]["user"]["token"]
+        assert token not in json.dumps(stack.state())
+        stack.destroy()
+        assert there.get(NAMESPACE, "there") is None
+
+
+def test_adopted_namespace_stays_with_foreign_objects(stack: Day2Stack, admin: Cluster) -> None:
+    namespace = make_namespace(admin, "adopted")
+    foreign = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "foreign"}, "data": {"a": "b"}}
+    admin.create(CONFIG_MAP, foreign, namespace)
+    stack.set("adopted", namespace=namespace)
+    refused = stack.up(ok=False).text
+    assert "already exists" in refused
+    assert "create_namespace" in refused or "createNamespace" in refused
+    stack.set("adopted", createNamespace=False)
+    stack.up()
+    stack.destroy()
+    assert admin.get(NAMESPACE, namespace)
+    assert admin.get(CONFIG_MAP, "foreign", namespace)
+    assert admin.list_all(SECRET, namespace, labels="owner=helm") == []
+
+
+def test_private_keys_are_in_plain_text_nowhere_and_old_ones_leave_helm(
+    stack: Day2Stack, home: PulumiHome, admin: Cluster
+) -> None:
+    stack.set("sealed")
+    seen = _CommandLines()
+    with seen:
+        texts = [stack.up().text, stack.preview().text]
+        first = _operator_key(admin, "sealed")
+        pods = _operator_pods(admin, "sealed")
+        stack.set("sealed", tokenVersion="2")
+        shown = stack.pulumi("preview", "--diff", "--json", "--config-file", str(stack.config))
+        texts += [shown, stack.up().text]
+        second = _operator_key(admin, "sealed")
+        stack.set("sealed", tokenVersion="3")
+        texts.append(stack.up().text)
+        third = _operator_key(admin, "sealed")
+    assert len({first, second, third}) == 3
+    assert not pods & _operator_pods(admin, "sealed")
+    history = _helm_history(admin, "sealed")
+    assert third in history
+    assert first not in history
+    assert second not in history
+    files = [path.read_bytes() for path in home.root.rglob("*") if path.is_file() and _is_stack_file(path)]
+    haystack = b"\n".join([*files, *(text.encode() for text in texts), *(line.encode() for line in seen.lines)])
+    assert b"sealed-release" in haystack
+    for key in (first, second, third):
+        for needle in _spellings(key):
+            assert needle not in haystack
+
+
+def test_order_of_config_keys_and_working_directory_change_nothing(
+    stack: Day2Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.set(
+        "order",
+        labels={"a": "1", "b": "2"},
+        values={"podLabels": {"x": "1", "y": "2"}},
+        quota={"pods": 9, "services": 4},
+    )
+    stack.up()
+    arguments = stack.platforms["order"]
+    stack.platforms["order"] = {
+        key: dict(reversed(value.items())) if isinstance(value, dict) else value
+        for key, value in reversed(arguments.items())
+    }
+    assert stack.up("--expect-no-changes").changes == {}
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    stack.pulumi(
+        "up", "--yes", "--skip-preview", "--expect-no-changes", "-C", str(CHECKOUT), "--config-file", str(stack.config),
+        cwd=elsewhere,
+    )  # fmt: skip
+
+
+def test_a_release_that_never_becomes_ready_says_why_and_is_mended_by_the_next_up(stack: Day2Stack) -> None:
+    stack.set("stuck", timeout=8, values={"nodeSelector": {"no": "such-node"}})
+    text = stack.up(ok=False).text
+    assert "Deployment codecanvas-operator" in text
+    assert "nodes are available" in text or "Unschedulable" in text
+    stack.set("stuck", timeout=60, values={})
+    stack.up()
+    assert stack.outputs("stuck")["release_status"] == "deployed"
+
+
+class _CommandLines:
+    """Collects the command lines of all processes while it is open."""
+
+    def __init__(self) -> None:
+        self.lines: set[str] = set()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.1):
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                with contextlib.suppress(OSError):
+                    self.lines.add(path.read_text(errors="replace").replace("\0", " "))
+
+
+def _is_stack_file(path: Path) -> bool:
+    return not {"plugins", "cache"} & set(path.parts) and "passphrase" not in path.name
+
+
+def _spellings(key: str) -> list[bytes]:
+    """The key as somebody could find it: its lines, its body, and both in base64."""
+    lines = [line for line in key.splitlines() if line and "-----" not in line]
+    body = "".join(lines)
+    inside = base64.b64encode(key.encode()).decode()
+    return [*(line.encode() for line in lines if len(line) > 20), body.encode(), inside[40:120].encode()]
+
+
+def _operator_key(admin: Cluster, namespace: str) -> str:
+    secrets = [
+        item for item in admin.list_all(SECRET, namespace) if "jwtPrivateKey" in json.dumps(item.get("data", {}))
+    ]
+    assert len(secrets) == 1, [item["metadata"]["name"] for item in secrets]
+    return base64.b64decode(secrets[0]["data"]["jwtPrivateKey"]).decode()
+
+
+def _operator_pods(admin: Cluster, namespace: str) -> set[str]:
+    assert admin.list_all(DEPLOYMENT, namespace)
+    return {pod["metadata"]["uid"] for pod in admin.list_all(POD, namespace)}
+
+
+def _helm_history(admin: Cluster, namespace: str) -> str:
+    """All revisions that Helm keeps, decoded."""
+    texts = []
+    for secret in admin.list_all(SECRET, namespace, labels="owner=helm"):
+        packed = base64.b64decode(base64.b64decode(secret["data"]["release"]))
+        texts.append(json.dumps(json.loads(gzip.decompress(packed)), ensure_ascii=False).replace("\\n", "\n"))
+    return "\n".join(texts)
