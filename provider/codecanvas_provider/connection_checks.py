@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from codecanvas_provider.cluster import POD, QUOTA, SNAPSHOT_CLASS, STORAGE_CLASS, Refused, is_missing_right
 from codecanvas_provider.freeze_block import describe_block, freeze_block, is_quota_denial
 from codecanvas_provider.namespaces import require_namespace
-from codecanvas_provider.operator_rollout import FINGERPRINT, SOURCES, read_sources
+from codecanvas_provider.operator_rollout import FINGERPRINT, read_sources
 from codecanvas_provider.permissions import RULES
 from codecanvas_provider.waiting import in_thread
 from codecanvas_provider.worker_pods import join_names, name_of
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from codecanvas_provider.cluster import Cluster, Kind
+    from codecanvas_provider.operator_rollout import Sources
     from codecanvas_provider.permissions import Feature, Rule
     from codecanvas_provider.resource import Context
     from codecanvas_provider.workloads import Workload
@@ -216,9 +217,10 @@ def _check_release(target: Target) -> str:
     if revision.status == "deployed":
         return f"release {release} is deployed"
     if revision.status.startswith("pending-"):
+        undo = "uninstall" if revision.number == 1 else "rollback"
         raise _fail(
             f"release {release} is {revision.status}: another Helm operation runs, or was interrupted; where none runs,"
-            f" `helm rollback {release} --namespace {namespace}` ends it",
+            f" `helm {undo} {release} --namespace {namespace}` ends it, then run `pulumi up --refresh`",
             "short",
         )
     raise _fail(
@@ -245,11 +247,11 @@ def _check_operator(target: Target) -> str:
         sources = read_sources(target.cluster, target.operator_namespace, workload)
         if sources.missing:
             raise _fail(
-                f"{workload.title} needs {join_names(sources.missing)}, which does not exist: it runs until its next"
-                " restart only; put it back, or install the release again (`pulumi up --replace` on the release)"
+                f"{workload.title} needs {join_names(sources.missing)}, which does not exist, so it runs until its next"
+                f" restart only; {_put_back(target)}"
             )
         if target.fingerprint is not None:
-            _require_key(workload, target.fingerprint, sources.state)
+            _require_key(target, workload, sources)
     unready = [workload for workload in workloads if not workload.is_ready]
     if unready:
         reasons = explain_workloads(target.cluster, target.operator_namespace, unready)
@@ -265,19 +267,30 @@ def _check_operator(target: Target) -> str:
     return f"{join_names(workload.title for workload in workloads)}: ready{on_key}"
 
 
-def _require_key(workload: Workload, fingerprint: str, state: str) -> None:
+def _require_key(target: Target, workload: Workload, sources: Sources) -> None:
     noted = workload.annotations.get(FINGERPRINT)
-    if noted != fingerprint:
+    if noted != target.fingerprint:
         found = f"the key {noted}" if noted else "an unknown key"
         raise _fail(
-            f"{workload.title} runs on {found}, not on {fingerprint}; run `pulumi up --refresh`, which restarts it onto"
-            " the current one"
+            f"{workload.title} runs on {found}, not on {target.fingerprint}; `pulumi up --refresh` restarts it onto the"
+            " current one"
         )
-    if workload.annotations.get(SOURCES) != state:
+    rewritten = sources.rewritten(workload)
+    if rewritten:
         raise _fail(
-            f"what {workload.title} reads its key from was changed after the key was put there, by somebody else than"
-            " this stack; run `pulumi up --refresh`, or rotate the key with another `token_version`"
+            f"{workload.title} may not run on the current key: what it reads was changed past this stack"
+            f" ({join_names(rewritten)}); {_put_back(target)}, or rotate the key with another `token_version`"
         )
+
+
+def _put_back(target: Target) -> str:
+    """Say how the release puts back what it once brought; its newest revision, lest an older key comes back."""
+    revision = read_newest_revision(target.cluster, target.operator_namespace, target.release)
+    number = f" {revision.number}" if revision else ""
+    return (
+        f"`helm rollback {target.release}{number} --namespace {target.operator_namespace}` puts it back, then run"
+        " `pulumi up --refresh`"
+    )
 
 
 def _check_operator_rights(target: Target) -> str:
@@ -298,8 +311,7 @@ def _check_operator_rights(target: Target) -> str:
         if denied:
             raise _fail(
                 f"the operator's service account {account} may not {' and '.join(denied)} pods in namespace"
-                f" {target.namespace}: its Role or RoleBinding is gone; put it back with"
-                f" `helm rollback {target.release} --namespace {target.operator_namespace}`"
+                f" {target.namespace}: its Role or RoleBinding is gone; {_put_back(target)}"
             )
     return f"the operator may run dev environments in namespace {target.namespace}"
 

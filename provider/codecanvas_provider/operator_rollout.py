@@ -1,21 +1,24 @@
 """Bringing the operator onto its present key, whatever chart it comes from.
 
 A new key reaches the cluster with the Helm release, but pods keep the one they started with unless the chart
-restarts them. So each workload of the release bears, in annotations of its own, the fingerprint of the key and the
-state of the Secrets and ConfigMaps that its pods run on. Where that is not the present state and a pod is older
-than the last change, the pods are replaced as `kubectl rollout restart` does it.
+restarts them. So each workload of the release bears, in annotations of its own, the fingerprint of the key, the
+revision of the release and the state of the Secrets and ConfigMaps that its pods run on. Where the release has
+brought another state since and a pod is older than the last change, the pods are replaced as
+`kubectl rollout restart` does it. What was changed past the release is left alone; the connection test tells.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from codecanvas_provider.cluster import POD
 from codecanvas_provider.release_history import forget_superseded
 from codecanvas_provider.waiting import Deadline, in_thread, pause
 from codecanvas_provider.worker_pods import is_finished
 from codecanvas_provider.workloads import (
+    RELEASE_NAME,
     changed_at,
     explain_workloads,
     list_workloads,
@@ -32,39 +35,74 @@ if TYPE_CHECKING:
 FINGERPRINT = "pulumi-codecanvas/key-fingerprint"
 """On a workload: the key that its pods run on. On its pod template: the key for which they were last restarted."""
 SOURCES = "pulumi-codecanvas/key-sources"
-"""On a workload: the Secrets and ConfigMaps that its pods run on, as `Kind/name@resourceVersion`."""
-
-MISSING = "missing"
+"""On a workload: the release's Secrets and ConfigMaps that its pods run on, as `Kind/name@resourceVersion`."""
+REVISION = "pulumi-codecanvas/key-revision"
+"""On a workload: the revision of the release that brought them."""
+OWNERS = "pulumi-codecanvas/key-owners"
+"""On a workload: who wrote each entry of them, as JSON: `Kind/name/entry` to field manager."""
 
 
 @dataclass(frozen=True)
 class Sources:
     """The Secrets and ConfigMaps that a workload's pods need, as they are now.
 
+    Only those that the release itself brought have a state: what others bring, such as certificates that are renewed,
+    has nothing to do with the key.
+
     Attributes:
         state: one text for all of them, to be compared.
         changed: when the last of them changed, to the second; empty where there is none.
-        missing: those that do not exist, as `Kind name`.
+        owners: who wrote each entry, as in `OWNERS`; the entries themselves are not read.
+        missing: those that do not exist, whoever brings them, as `Kind name`.
 
     """
 
     state: str
     changed: str
+    owners: dict[str, str]
     missing: tuple[str, ...]
+
+    def rewritten(self, workload: Workload) -> list[str]:
+        """Name the entries that somebody else has written since they were noted, with who it was."""
+        try:
+            noted = json.loads(workload.annotations.get(OWNERS) or "{}")
+        except ValueError:
+            return []
+        found = []
+        for entry, owner in sorted(noted.items()):
+            now = self.owners.get(entry, "nobody")
+            if now != owner:
+                found.append(f"{entry} by {now}")
+        return found
 
 
 def read_sources(cluster: Cluster, namespace: str, workload: Workload) -> Sources:
     """Look up what a workload's pods need, by metadata alone."""
     states, times, missing = [], [""], []
+    owners: dict[str, str] = {}
+    release = workload.annotations.get(RELEASE_NAME)
     for kind, name in workload.references():
         found = cluster.get(kind, name, namespace, metadata_only=True)
         if found is None:
             missing.append(f"{kind.name} {name}")
-            states.append(f"{kind.name}/{name}@{MISSING}")
-        else:
-            states.append(f"{kind.name}/{name}@{found['metadata'].get('resourceVersion', '')}")
-            times.append(changed_at(found["metadata"]))
-    return Sources(",".join(states), max(times), tuple(missing))
+            continue
+        metadata = found["metadata"]
+        if (metadata.get("annotations") or {}).get(RELEASE_NAME) == release:
+            states.append(f"{kind.name}/{name}@{metadata.get('resourceVersion', '')}")
+            times.append(changed_at(metadata))
+            owners |= {f"{kind.name}/{name}/{entry}": owner for entry, owner in _owners(metadata).items()}
+    return Sources(",".join(states), max(times), owners, tuple(missing))
+
+
+def _owners(metadata: dict[str, Any]) -> dict[str, str]:
+    """Give who wrote each entry of a Secret or ConfigMap, as managed fields tell."""
+    owners: dict[str, str] = {}
+    for manager in metadata.get("managedFields") or []:
+        for part in ("f:data", "f:stringData", "f:binaryData"):
+            for entry in (manager.get("fieldsV1") or {}).get(part) or {}:
+                if entry.startswith("f:"):
+                    owners[entry[2:]] = str(manager.get("manager"))
+    return owners
 
 
 async def ensure_current_key(
@@ -129,13 +167,17 @@ def _record_or_restart(cluster: Cluster, namespace: str, release: str, fingerpri
     restarted = []
     for workload in workloads:
         sources = read_sources(cluster, namespace, workload)
-        marks = {FINGERPRINT: fingerprint, SOURCES: sources.state}
-        noted = all(workload.annotations.get(key) == value for key, value in marks.items())
-        if noted or sources.missing:
+        template_marks = {FINGERPRINT: fingerprint, SOURCES: sources.state}
+        number = str(revision.number) if revision else ""
+        noted = workload.annotations
+        of_this_revision = (noted.get(FINGERPRINT), noted.get(REVISION)) == (fingerprint, number)
+        if of_this_revision or sources.missing:
             continue
-        patch: dict[str, object] = {"metadata": {"annotations": marks}}
-        if not _runs_on(cluster, namespace, workload, sources, revision):
-            patch["spec"] = {"template": {"metadata": {"annotations": marks}}}
+        owners = json.dumps(sources.owners, sort_keys=True)
+        patch: dict[str, Any] = {"metadata": {"annotations": {**template_marks, REVISION: number, OWNERS: owners}}}
+        same = all(noted.get(key) == value for key, value in template_marks.items())
+        if not same and not _runs_on(cluster, namespace, workload, sources, revision):
+            patch["spec"] = {"template": {"metadata": {"annotations": template_marks}}}
             restarted.append(workload.title)
         cluster.patch(workload.kind, workload.name, patch, namespace)
     return restarted

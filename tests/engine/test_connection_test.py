@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from codecanvas_provider import cluster
 from codecanvas_provider.cluster import (
     DEPLOYMENT,
     NAMESPACE,
@@ -36,7 +38,7 @@ from codecanvas_provider.workloads import list_workloads
 from pulumi_codecanvas.freeze import freeze_policy
 from tests.support.calls import Log, run
 from tests.support.namespaces import granted, make_namespace, uid_of
-from tests.support.releases import NAME, ROLE_BINDING, install_release, revision_name
+from tests.support.releases import NAME, ROLE_BINDING, encode, install_release, revision_name
 from tests.support.waiting import wait_for
 from tests.support.workers import worker_pod
 
@@ -186,8 +188,18 @@ def remove_secret(connection: Connection) -> None:
     connection.admin.delete(SECRET, NAME, connection.operator_namespace)
 
 
+@contextmanager
+def patched_manager(name: str) -> Iterator[None]:
+    """Change things as somebody else would."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cluster, "FIELD_MANAGER", name)
+        yield
+
+
 def put_wrong_key(connection: Connection) -> None:
-    connection.admin.patch(SECRET, NAME, {"stringData": {"key": "somebody's"}}, connection.operator_namespace)
+    with patched_manager("kubectl-edit"):
+        patch = {"data": {"key": encode("somebody's")}}
+        connection.admin.patch(SECRET, NAME, patch, connection.operator_namespace)
 
 
 def tighten_pod_security(connection: Connection) -> None:
@@ -235,8 +247,8 @@ FAULTS: dict[Callable[[Connection], None], tuple[str, str]] = {
     scale_down: ("Operator", "is scaled down to 0 replicas; scale it up: `kubectl scale"),
     cordon_image: ("Operator", "0 of 1 pods ready"),
     remove_secret: ("Operator", f"needs Secret {NAME}, which does not exist"),
-    put_wrong_key: ("Operator", "was changed after the key was put there, by somebody else"),
-    remove_role: ("Operator permissions", "its Role or RoleBinding is gone; put it back with `helm rollback"),
+    put_wrong_key: ("Operator", f"was changed past this stack (Secret/{NAME}/key by kubectl-edit); `helm rollback"),
+    remove_role: ("Operator permissions", f"its Role or RoleBinding is gone; `helm rollback {NAME} 1 --namespace"),
     remove_storage_class: ("Storage class", "does not exist; run `pulumi up --refresh`"),
     remove_snapshot_class: ("Volume snapshot class", "does not exist; run `pulumi up --refresh`"),
     tighten_pod_security: ("Pod template", 'violates PodSecurity "restricted:latest"'),

@@ -6,6 +6,7 @@ platform's namespace, and Helm's own Secret for each revision.
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any
 
 from codecanvas_provider.cluster import DEPLOYMENT, SECRET, Cluster, Kind
@@ -33,6 +34,10 @@ def install_release(
         cluster.apply(kind, manifest, place)
 
 
+def encode(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
 def revision_name(revision: int) -> str:
     return f"sh.helm.release.v1.{NAME}.v{revision}"
 
@@ -49,7 +54,7 @@ def describe_release(
             "kind": "Secret",
             "metadata": {"name": revision_name(revision), "labels": labels},
             "type": "helm.sh/release.v1",
-            "stringData": {"release": f"values with {key}"},
+            "data": {"release": encode(f"values with {key}")},
         },
         namespace,
     )
@@ -61,7 +66,8 @@ def describe_release(
     rbac = "rbac.authorization.k8s.io"
     rules = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["create", "delete", "list"]}]
     subject = {"kind": "ServiceAccount", "name": NAME, "namespace": namespace}
-    yield SECRET, {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"key": key}}, namespace
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"key": encode(key)}}
+    yield SECRET, secret, namespace
     yield SERVICE_ACCOUNT, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}, namespace
     yield ROLE, {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": metadata, "rules": rules}, target
     binding: dict[str, Any] = {"apiVersion": f"{rbac}/v1", "kind": "RoleBinding", "metadata": metadata}

@@ -60,11 +60,16 @@ def make_inputs(**given: Any) -> dict[str, Any]:
     return inputs
 
 
+def written_by(manager: str) -> list[dict[str, Any]]:
+    return [{"manager": manager, "fieldsV1": {"f:data": {"f:key": {}}}}]
+
+
 @pytest.fixture
 def cluster() -> FakeCluster:
     fake = FakeCluster("ops")
     fake.put(NAMESPACE, {"metadata": {"name": "eu", "labels": {"team": "a", "x": "y"}}, "status": {"phase": "Active"}})
     for kind, manifest, namespace in describe_release("ops", "eu", "key-1", 1):
+        manifest["metadata"] = {**manifest["metadata"], "managedFields": written_by("helm")}
         fake.put(kind, {**manifest, "status": READY} if kind is DEPLOYMENT else manifest, namespace)
     fake.put(STORAGE_CLASS, {"metadata": {"name": "gp3"}, "provisioner": "ebs.csi.aws.com"})
     fake.put(SNAPSHOT_CLASS, {"metadata": {"name": "snapshots"}, "driver": "ebs.csi.aws.com"})
@@ -160,7 +165,7 @@ FAULTS: dict[str, tuple[Callable[[FakeCluster], object], str, str]] = {
     "pending release": (
         lambda cluster: set_status(cluster, "pending-upgrade"),
         "Helm release",
-        f"is pending-upgrade: another Helm operation runs, or was interrupted; where none runs, `helm rollback {NAME}",
+        f"is pending-upgrade: another Helm operation runs, or was interrupted; where none runs, `helm uninstall {NAME}",
     ),
     "failed release": (
         lambda cluster: set_status(cluster, "failed"),
@@ -180,17 +185,17 @@ FAULTS: dict[str, tuple[Callable[[FakeCluster], object], str, str]] = {
     "another key": (
         lambda cluster: deployment(cluster)["metadata"]["annotations"].update({FINGERPRINT: "fp-0"}),
         "Operator",
-        "runs on the key fp-0, not on fp-1; run `pulumi up --refresh`",
+        "runs on the key fp-0, not on fp-1; `pulumi up --refresh` restarts it",
     ),
     "key changed in the secret": (
-        lambda cluster: cluster.find(SECRET, NAME, "ops")["metadata"].update(resourceVersion="9"),  # type: ignore[index]
+        lambda cluster: cluster.find(SECRET, NAME, "ops")["metadata"].update(managedFields=written_by("kubectl-edit")),  # type: ignore[index]
         "Operator",
-        "was changed after the key was put there, by somebody else than this stack",
+        f"what it reads was changed past this stack (Secret/{NAME}/key by kubectl-edit); `helm rollback {NAME} 1 ",
     ),
     "removed secret": (
         delete("Secret", "ops", NAME),
         "Operator",
-        f"needs Secret {NAME}, which does not exist",
+        f"needs Secret {NAME}, which does not exist, so it runs until its next restart only; `helm rollback {NAME} 1 ",
     ),
     "removed role": (
         lambda cluster: cluster.denied.update({f"system:serviceaccount:ops:{NAME} create pods"}),

@@ -6,9 +6,17 @@ from typing import Any
 import pytest
 
 from codecanvas_provider.cluster import DEPLOYMENT, POD, SECRET
-from codecanvas_provider.operator_rollout import FINGERPRINT, SOURCES, ensure_current_key
+from codecanvas_provider.operator_rollout import (
+    FINGERPRINT,
+    REVISION,
+    SOURCES,
+    Sources,
+    ensure_current_key,
+    read_sources,
+)
 from codecanvas_provider.resource import Context
 from codecanvas_provider.waiting import Pace
+from codecanvas_provider.workloads import list_workloads
 from pulumi_codecanvas.errors import ClusterError
 from tests.support.fake_cluster import FakeCluster
 from tests.support.releases import NAME, describe_release, revision_name
@@ -27,10 +35,15 @@ def put_release(cluster: FakeCluster, *, revision: int = 1, changed: str = T0, k
             manifest["metadata"]["annotations"] = known["metadata"]["annotations"]
         if kind is DEPLOYMENT:
             manifest["status"] = READY
-        if kind is SECRET and known is not None:
-            manifest["metadata"]["creationTimestamp"] = known["metadata"]["creationTimestamp"]
-            manifest["metadata"]["managedFields"] = [{"time": changed}]
+        if kind is SECRET:
+            created = known["metadata"]["creationTimestamp"] if known else changed
+            manifest["metadata"] |= {"creationTimestamp": created, "managedFields": managed("helm", changed)}
         cluster.put(kind, manifest, namespace)
+
+
+def managed(manager: str, at: str, *entries: str) -> list[dict[str, Any]]:
+    fields: dict[str, Any] = {f"f:{entry}": {} for entry in entries or ("key",)}
+    return [{"manager": manager, "time": at, "fieldsV1": {"f:data": {".": {}, **fields}}}]
 
 
 def put_pod(cluster: FakeCluster, created: str, name: str = "op-1") -> None:
@@ -123,6 +136,44 @@ def test_without_a_secret_of_its_own_the_revision_counts(cluster: FakeCluster) -
     assert ensure(cluster, "fp-2") == [f"Deployment {NAME}"]
     put_pod(cluster, "2025-05-01T10:00:09Z")
     assert ensure(cluster, "fp-3") == []
+
+
+def test_what_changes_past_the_release_is_left_for_the_test_to_tell(cluster: FakeCluster) -> None:
+    ensure(cluster, "fp-1")
+    cluster.calls.clear()
+    secret = cluster.find(SECRET, NAME, "eu")
+    assert secret is not None
+    secret["metadata"] |= {"resourceVersion": "99", "managedFields": managed("kubectl-edit", T2)}
+    assert ensure(cluster, "fp-1") == []
+    assert cluster.calls == []
+    (workload,) = list_workloads(cluster, "eu", NAME)
+    assert read_sources(cluster, "eu", workload).rewritten(workload) == [f"Secret/{NAME}/key by kubectl-edit"]
+
+
+def test_entries_that_an_operator_adds_itself_are_no_change(cluster: FakeCluster) -> None:
+    ensure(cluster, "fp-1")
+    secret = cluster.find(SECRET, NAME, "eu")
+    assert secret is not None
+    secret["metadata"]["managedFields"] += managed("operator", T2, "tls.crt")
+    (workload,) = list_workloads(cluster, "eu", NAME)
+    assert read_sources(cluster, "eu", workload).rewritten(workload) == []
+
+
+def test_what_others_bring_is_only_missed_never_watched(cluster: FakeCluster) -> None:
+    secret = cluster.find(SECRET, NAME, "eu")
+    assert secret is not None
+    del secret["metadata"]["annotations"]
+    (workload,) = list_workloads(cluster, "eu", NAME)
+    assert read_sources(cluster, "eu", workload) == Sources("", "", {}, ())
+
+
+def test_a_revision_that_brings_no_change_is_noted_without_a_restart(cluster: FakeCluster) -> None:
+    ensure(cluster, "fp-1")
+    labels = {"owner": "helm", "name": NAME, "status": "deployed", "version": "2"}
+    cluster.put(SECRET, {"metadata": {"name": revision_name(2), "labels": labels, "creationTimestamp": T2}}, "eu")
+    assert ensure(cluster, "fp-1") == []
+    own, template = annotations_of(cluster)
+    assert (own[REVISION], template) == ("2", {})
 
 
 def test_a_missing_secret_is_no_reason_to_stop_a_running_operator(cluster: FakeCluster) -> None:
