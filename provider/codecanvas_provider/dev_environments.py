@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from codecanvas_provider.cluster import POD, Cluster, Unreachable
@@ -15,7 +16,7 @@ from codecanvas_provider.freeze_block import (
     make_delete_block,
     remove_block,
 )
-from codecanvas_provider.inputs import PLATFORM_FIELDS, Field, changed_names, check_fields
+from codecanvas_provider.inputs import PLATFORM_FIELDS, Field, Fields, changed_names, check_fields
 from codecanvas_provider.namespace_holders import foreign_finalizers
 from codecanvas_provider.namespaces import WrongClusterError, find_namespace, require_namespace
 from codecanvas_provider.resource import Context, CustomResource, Diff, PartialFailure, holds_unknown
@@ -44,10 +45,13 @@ DELETE_UNREACHABLE = "PULUMI_K8S_DELETE_UNREACHABLE"
 
 _FIELDS: dict[str, Field] = {
     **PLATFORM_FIELDS,
-    "stopTimeout": Field(int, default=600, least=1),
-    "forceDelete": Field(bool, default=False),
-    "retainVolumes": Field(bool, default=False),
-    "templateClaims": Field(list, default=[]),
+    "namespace": replace(PLATFORM_FIELDS["namespace"], replaces=True),
+    "stopTimeout": Field(int, "Seconds to wait for running dev environments to stop.", default=600, least=1),
+    "forceDelete": Field(bool, "Let a delete stop dev environments that are running.", default=False),
+    "retainVolumes": Field(bool, "Let a delete leave the volumes (PersistentVolumeClaims).", default=False),
+    "templateClaims": Field(
+        list, "Volumes that the pod template itself names: no dev environment's own.", default=[], items="str"
+    ),
 }
 
 
@@ -68,10 +72,14 @@ class DevEnvironments(CustomResource):
     """
 
     token: ClassVar[str] = "codecanvas:index:DevEnvironments"  # noqa: S105 - a type token
-    input_names: ClassVar[frozenset[str]] = frozenset(_FIELDS)
-    output_names: ClassVar[frozenset[str]] = frozenset({*_FIELDS, "running", "leftBlocked"})
-    secret_inputs: ClassVar[frozenset[str]] = frozenset({"kubeconfig"})
-    secret_outputs: ClassVar[frozenset[str]] = frozenset({"kubeconfig"})
+    inputs: ClassVar[Fields] = _FIELDS
+    outputs: ClassVar[Fields] = {
+        **_FIELDS,
+        "running": Field(int, "Dev environments that run although the platform is frozen; none where it is not."),
+        "leftBlocked": Field(
+            bool, "Whether an interrupted delete has left new dev environments blocked.", required=True
+        ),
+    }
 
     def __init__(self, connect: Connect = Cluster.connect, pace: Pace | None = None) -> None:
         """Take what tests replace: how to reach a cluster, and how often to look."""

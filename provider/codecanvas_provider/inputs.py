@@ -1,17 +1,19 @@
-"""Plain checks of inputs, shared by the resources and functions that look into a cluster."""
+"""What inputs and outputs are, and plain checks of the former.
+
+The tables made of `Field` are the one description of our resources and functions: what is checked, what is secret,
+and what the package's schema says.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from codecanvas_provider.resource import UNKNOWN
 from pulumi_codecanvas.checks import type_name, unknown_key_faults
 from pulumi_codecanvas.errors import Fault, InvalidArgumentsError
 from pulumi_codecanvas.freeze import FREEZE_MODES
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _WORDS: Final[dict[type, str]] = {
     str: "a text",
@@ -24,44 +26,65 @@ _WORDS: Final[dict[type, str]] = {
 
 @dataclass(frozen=True)
 class Field:
-    """What one input must be.
+    """What one input or output is.
 
     Attributes:
         kind: its type.
+        about: what it means, for the schema.
         default: its value where it is not given; None: there is none.
-        required: it must be given.
+        required: an input that must be given; an output that is always there.
         choices: the only values allowed; empty: any.
         least: the smallest whole number allowed.
+        items: what a list or a mapping holds: `str`, a type of the schema, or None for anything.
+        secret: it is secret even where the program did not mark it.
+        replaces: a change of it needs a new resource.
 
     """
 
     kind: type
+    about: str
     default: Any = None
     required: bool = False
     choices: tuple[str, ...] = ()
     least: int | None = None
+    items: str | None = None
+    secret: bool = False
+    replaces: bool = False
+
+
+Fields = Mapping[str, Field]
+"""Inputs or outputs by name."""
 
 
 CLUSTER_FIELDS: Final[dict[str, Field]] = {
-    "kubeconfig": Field(str),
-    "context": Field(str),
-    "namespace": Field(str, required=True),
+    "kubeconfig": Field(
+        str, "Kubeconfig of the cluster: the file's content or its path. By default the ambient one.", secret=True
+    ),
+    "context": Field(str, "Context of the kubeconfig. By default its current one."),
+    "namespace": Field(str, "Namespace in which dev environments run.", required=True),
 }
 """How a cluster and a namespace in it are given."""
 
 PLATFORM_FIELDS: Final[dict[str, Field]] = {
     **CLUSTER_FIELDS,
-    "namespaceUid": Field(str),
-    "ownsNamespace": Field(bool, default=True),
-    "platformName": Field(str, required=True),
-    "frozen": Field(bool, default=False),
-    "freezeReason": Field(str),
-    "freezeMode": Field(str, default="policy", choices=FREEZE_MODES),
+    "namespaceUid": Field(
+        str, "The namespace's `metadata.uid`; where it is another one, the cluster is the wrong one and is left alone."
+    ),
+    "ownsNamespace": Field(bool, "Whether the namespace is the platform's own and not an adopted one.", default=True),
+    "platformName": Field(str, "The platform's name, for messages.", required=True),
+    "frozen": Field(bool, "Whether the platform is frozen.", default=False),
+    "freezeReason": Field(str, "Why the platform is frozen."),
+    "freezeMode": Field(str, "How a freeze blocks.", default="policy", choices=FREEZE_MODES),
 }
 """What the resources of a platform have in common."""
 
 
-def check_fields(inputs: Mapping[str, Any], fields: Mapping[str, Field]) -> tuple[dict[str, Any], list[Fault]]:
+def secret_names(fields: Fields) -> frozenset[str]:
+    """Name the fields that are always secret."""
+    return frozenset(name for name, field in fields.items() if field.secret)
+
+
+def check_fields(inputs: Mapping[str, Any], fields: Fields) -> tuple[dict[str, Any], list[Fault]]:
     """Give the inputs with their defaults, without those that are absent or null, and every fault in them."""
     checked: dict[str, Any] = {}
     faults: list[Fault] = []
@@ -77,7 +100,7 @@ def check_fields(inputs: Mapping[str, Any], fields: Mapping[str, Field]) -> tupl
     return checked, faults
 
 
-def require_fields(arguments: Mapping[str, Any], fields: Mapping[str, Field]) -> dict[str, Any]:
+def require_fields(arguments: Mapping[str, Any], fields: Fields) -> dict[str, Any]:
     """Give a function's arguments with their defaults.
 
     Raises:
@@ -104,6 +127,6 @@ def _value_faults(name: str, value: object, field: Field) -> list[Fault]:
     return []
 
 
-def changed_names(old: Mapping[str, Any], new: Mapping[str, Any], fields: Mapping[str, Field]) -> tuple[str, ...]:
+def changed_names(old: Mapping[str, Any], new: Mapping[str, Any], fields: Fields) -> tuple[str, ...]:
     """Name the inputs that differ; an unknown value counts as different."""
     return tuple(sorted(name for name in fields if new.get(name) is UNKNOWN or old.get(name) != new.get(name)))

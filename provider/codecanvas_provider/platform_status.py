@@ -21,13 +21,32 @@ if TYPE_CHECKING:
 
 TOKEN = "codecanvas:index:getPlatformStatus"  # noqa: S105 - a function's token
 
-_FIELDS: dict[str, Field] = {
+FIELDS: dict[str, Field] = {
     **CLUSTER_FIELDS,
-    "platformName": Field(str),
-    "operatorNamespace": Field(str),
-    "releaseName": Field(str, default="codecanvas-operator"),
-    "freezeMode": Field(str, default="policy", choices=FREEZE_MODES),
+    "platformName": Field(str, "The platform's name. Defaults to the namespace."),
+    "operatorNamespace": Field(str, "Namespace of the operator's Helm release. Defaults to `namespace`."),
+    "releaseName": Field(str, "Name of the operator's Helm release.", default="codecanvas-operator"),
+    "freezeMode": Field(str, "How a freeze of the platform blocks.", default="policy", choices=FREEZE_MODES),
 }
+"""The function's arguments."""
+
+RESULTS: dict[str, Field] = {
+    "platformName": Field(str, "The platform's name.", required=True),
+    "namespace": Field(str, "The namespace.", required=True),
+    "namespacePhase": Field(str, "`Active` or `Terminating`; none where the namespace does not exist."),
+    "frozen": Field(bool, "Whether the block of a freeze is whole.", required=True),
+    "blockPresent": Field(
+        bool, "Whether that block, or the one of an interrupted delete, is at least partly there.", required=True
+    ),
+    "runningDevEnvironments": Field(int, "Dev environments that run.", required=True),
+    "operatorReady": Field(bool, "Whether the operator's workloads are ready.", required=True),
+    "operatorMessages": Field(list, "Why the operator is not ready.", required=True, items="str"),
+    "chartVersion": Field(str, "Version of the chart, as the operator bears it."),
+    "keyFingerprint": Field(str, "Fingerprint of the key that the operator runs on, as it bears it."),
+    "releaseStatus": Field(str, "Helm's status of the newest revision; none where nothing is installed."),
+    "releaseRevision": Field(int, "Number of the newest revision."),
+}
+"""What the function gives."""
 
 
 class PlatformStatus:
@@ -45,21 +64,16 @@ class PlatformStatus:
 
         Args:
             context: of the call.
-            arguments: `kubeconfig`, `context`, `namespace`, `platformName`, `operatorNamespace` (default: the
-                namespace), `releaseName`, `freezeMode`.
+            arguments: see `FIELDS`.
 
         Returns:
-            `platformName`, `namespace`; `namespacePhase` (None: it does not exist); `frozen`: the freeze block is
-            whole; `blockPresent`: this block, or that of an interrupted delete, is at least partly there;
-            `runningDevEnvironments`; `operatorReady`; `operatorMessages`: why it is not; `chartVersion` and
-            `keyFingerprint` as the operator bears them (None: unknown); `releaseStatus`, `releaseRevision` (None: not
-            installed).
+            See `RESULTS`.
 
         Raises:
             ClusterError: the cluster cannot be reached, or a right is missing.
 
         """
-        given = require_fields(arguments, _FIELDS)
+        given = require_fields(arguments, FIELDS)
         cluster = self._connect(given.get("kubeconfig"), given.get("context"))
         return await in_thread(context, _read_status, cluster, given)
 

@@ -42,8 +42,8 @@ _STARTING = 10.0
 
 _FIELDS: dict[str, Field] = {
     **CLUSTER_FIELDS,
-    "releaseName": Field(str, required=True),
-    "timeout": Field(int, default=600, least=1),
+    "releaseName": Field(str, "Name of the Helm release.", required=True),
+    "timeout": Field(int, "Seconds that the release may take.", default=600, least=1),
 }
 
 _Key = tuple[str, str, str, str]

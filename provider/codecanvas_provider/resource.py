@@ -18,6 +18,7 @@ from pulumi_codecanvas.errors import CodeCanvasError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from codecanvas_provider.inputs import Fields
     from pulumi_codecanvas.errors import Fault
 
 Severity = Literal["debug", "info", "warning", "error"]
@@ -118,14 +119,10 @@ class CustomResource(ABC):
 
     token: ClassVar[str]
     """The type token, such as `codecanvas:index:ConnectionKey`."""
-    input_names: ClassVar[frozenset[str]]
+    inputs: ClassVar[Fields]
     """Every input that users may give; others are refused before `check`."""
-    output_names: ClassVar[frozenset[str]]
-    """Every output; those that a preview does not return are unknown in it."""
-    secret_inputs: ClassVar[frozenset[str]] = frozenset()
-    """Inputs that are secret even where the program did not mark them."""
-    secret_outputs: ClassVar[frozenset[str]] = frozenset()
-    """Outputs that are always secret. Those that echo a secret input are secret besides."""
+    outputs: ClassVar[Fields]
+    """Every output; those that a preview does not return are unknown in it. What echoes a secret input is secret."""
 
     @abstractmethod
     def check(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:

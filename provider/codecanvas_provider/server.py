@@ -23,6 +23,7 @@ from codecanvas_provider import wire
 from codecanvas_provider.component import ComponentProvider
 from codecanvas_provider.engine import Engine
 from codecanvas_provider.failures import NotServedError, PlainErrors, RecordedFailure
+from codecanvas_provider.inputs import secret_names
 from codecanvas_provider.resource import UNKNOWN, Context, PartialFailure
 from pulumi_codecanvas.checks import unknown_key_faults
 from pulumi_codecanvas.errors import CodeCanvasError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from google.protobuf import struct_pb2
     from pulumi.runtime.proto import plugin_pb2
 
+    from codecanvas_provider.inputs import Fields
     from codecanvas_provider.resource import CustomResource, Severity
 
 Function = Callable[[Context, dict[str, Any]], Awaitable[dict[str, Any]]]
@@ -113,14 +115,14 @@ class Servicer(ProviderServicer):
         resource = self._resource(request.urn)
         news = wire.decode(request.news)
         given: dict[Any, Any] = {name: value for name, value in news.values.items() if value is not None}
-        known = {name: value for name, value in given.items() if name in resource.input_names}
+        known = {name: value for name, value in given.items() if name in resource.inputs}
         inputs, faults = resource.check(known)
-        faults = [*unknown_key_faults("", given, sorted(resource.input_names)), *faults]
+        faults = [*unknown_key_faults("", given, sorted(resource.inputs)), *faults]
         if faults:
             # A failure that names a property has the engine print the property's value, secret or not, so the
             # path stays within the reason.
             return proto.CheckResponse(failures=[proto.CheckFailure(reason=str(fault)) for fault in faults])
-        return proto.CheckResponse(inputs=wire.encode(inputs, _secrets(resource.secret_inputs, news)))
+        return proto.CheckResponse(inputs=wire.encode(inputs, _secrets(resource.inputs, news)))
 
     async def Diff(self, request: proto.DiffRequest, context: grpc.aio.ServicerContext) -> proto.DiffResponse:
         """Say what a change of inputs means."""
@@ -162,8 +164,8 @@ class Servicer(ProviderServicer):
         id_, new_inputs, new_outputs = found
         return proto.ReadResponse(
             id=id_,
-            inputs=wire.encode(new_inputs, _secrets(resource.secret_inputs, inputs)),
-            properties=wire.encode(new_outputs, _secrets(resource.secret_outputs, inputs, outputs)),
+            inputs=wire.encode(new_inputs, _secrets(resource.inputs, inputs)),
+            properties=wire.encode(new_outputs, _secrets(resource.outputs, inputs, outputs)),
         )
 
     async def Update(self, request: proto.UpdateRequest, context: grpc.aio.ServicerContext) -> proto.UpdateResponse:
@@ -237,17 +239,17 @@ def make_server(servicer: Servicer) -> tuple[grpc.aio.Server, int]:
     return server, server.add_insecure_port("127.0.0.1:0")
 
 
-def _secrets(names: frozenset[str], *origins: wire.Properties) -> frozenset[wire.Path]:
+def _secrets(fields: Fields, *origins: wire.Properties) -> frozenset[wire.Path]:
     """Give the paths to mark secret: the declared names, and wherever a secret arrived."""
-    return frozenset({(name,) for name in names}).union(*(origin.secrets for origin in origins))
+    return frozenset({(name,) for name in secret_names(fields)}).union(*(origin.secrets for origin in origins))
 
 
 def _encode_outputs(
     resource: CustomResource, outputs: Mapping[str, Any], inputs: wire.Properties, *, preview: bool
 ) -> struct_pb2.Struct:
     if preview:
-        outputs = {**dict.fromkeys(resource.output_names, UNKNOWN), **outputs}
-    return wire.encode(outputs, _secrets(resource.secret_outputs, inputs))
+        outputs = {**dict.fromkeys(resource.outputs, UNKNOWN), **outputs}
+    return wire.encode(outputs, _secrets(resource.outputs, inputs))
 
 
 def _recorded(resource: CustomResource, failure: PartialFailure, inputs: wire.Properties) -> RecordedFailure:

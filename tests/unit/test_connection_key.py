@@ -171,7 +171,7 @@ def test_created_outputs_belong_together() -> None:
     assert outputs["publicKey"] == keys.public_key_pem(outputs["privateKey"])
     assert id_ == outputs["fingerprint"] == keys.fingerprint(outputs["publicKey"])
     assert outputs["tokenVersion"] == "7"
-    assert set(outputs) == ConnectionKey.output_names
+    assert set(outputs) == set(ConnectionKey.outputs)
 
 
 def test_read_gives_the_state_back() -> None:

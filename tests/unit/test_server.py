@@ -32,6 +32,7 @@ from pulumi.runtime.proto import provider_pb2 as proto
 from codecanvas_provider import wire
 from codecanvas_provider.__main__ import custom_resources
 from codecanvas_provider.engine import Engine
+from codecanvas_provider.inputs import Field
 from codecanvas_provider.resource import UNKNOWN, Context, CustomResource, Diff, PartialFailure
 from codecanvas_provider.server import Servicer, make_server
 from pulumi_codecanvas.errors import ClusterError, Fault, InvalidArgumentsError
@@ -39,6 +40,8 @@ from pulumi_codecanvas.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from codecanvas_provider.inputs import Fields
 
 SECRET = "made-up-secret"
 TIMEOUT = 20
@@ -50,9 +53,14 @@ class Probe(CustomResource):
     """Does what its input `mode` says."""
 
     token: ClassVar[str] = PROBE
-    input_names: ClassVar[frozenset[str]] = frozenset({"mode", "password", "nested", "size"})
-    output_names: ClassVar[frozenset[str]] = frozenset({"result", "password", "nested"})
-    secret_outputs: ClassVar[frozenset[str]] = frozenset({"password"})
+    inputs: ClassVar[Fields] = {
+        name: Field(kind, name) for name, kind in (("mode", str), ("password", str), ("nested", dict), ("size", int))
+    }
+    outputs: ClassVar[Fields] = {
+        "result": Field(str, "result"),
+        "password": Field(str, "password", secret=True),
+        "nested": Field(dict, "nested"),
+    }
 
     def __init__(self) -> None:
         self.seen: list[Any] = []
@@ -64,7 +72,7 @@ class Probe(CustomResource):
 
     def diff(self, old_inputs: dict[str, Any], old_outputs: dict[str, Any], new_inputs: dict[str, Any]) -> Diff:
         self.seen.append((old_inputs, old_outputs))
-        changed = {name for name in self.input_names if old_inputs.get(name) != new_inputs.get(name)}
+        changed = {name for name in self.inputs if old_inputs.get(name) != new_inputs.get(name)}
         return Diff(tuple(changed & {"size"}), tuple(changed - {"size"}))
 
     async def create(self, context: Context, inputs: dict[str, Any]) -> tuple[str, dict[str, Any]]:
