@@ -1,0 +1,250 @@
+"""`codecanvas`: how the computing platforms of a Pulumi stack are, told by the cluster itself. Changes nothing.
+
+Exit codes: 0 all is well; 1 a platform is not well or a check failed; 2 wrong usage, or the stack cannot be read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+import yaml
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from codecanvas_provider.connection_test import ConnectionTest
+from codecanvas_provider.platform_status import PlatformStatus
+from codecanvas_provider.resource import Context
+from codecanvas_provider.stack_state import PlatformState, StackError, read_platforms
+from codecanvas_provider.waiting import settle
+from pulumi_codecanvas.errors import CodeCanvasError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NOT_WELL = 1
+"""Exit code: a platform is not well, or a check failed."""
+UNUSABLE = 2
+"""Exit code: wrong usage, or the stack cannot be read."""
+
+_AT_A_TIME = 8
+_ASKED = ("kubeconfig", "context", "namespace", "platformName", "operatorNamespace", "releaseName", "freezeMode")
+_COLOURS = {"Success": "green", "Failed": "red", "Skipped": "yellow"}
+
+app = typer.Typer(
+    help="Computing platforms for JetBrains CodeCanvas: how those of a Pulumi stack are. Changes nothing.\n\n"
+    "Exit codes: 0 all is well; 1 a platform is not well or a check failed; 2 wrong usage, or the stack cannot be"
+    " read.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Stack = Annotated[str | None, typer.Option("--stack", "-s", help="The stack; by default the one that is selected.")]
+Directory = Annotated[str | None, typer.Option("--cwd", "-C", help="The Pulumi project's directory.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for pipelines.")]
+
+
+@app.command()
+def status(stack: Stack = None, cwd: Directory = None, as_json: AsJson = False) -> None:
+    """Show each platform: frozen, running dev environments, key, chart version, last connection test."""
+    platforms = _read(stack, cwd)
+    rows = asyncio.run(_find_statuses(platforms))
+    if as_json:
+        _print_json(rows)
+    elif rows:
+        Console().print(_status_table(rows))
+        for row in rows:
+            _complain([f"{row['platformName']}: {problem}" for problem in row["problems"]])
+    else:
+        Console(stderr=True).print("the stack has no computing platform")
+    if any(row["problems"] for row in rows):
+        raise typer.Exit(NOT_WELL)
+
+
+@app.command()
+def test(
+    name: Annotated[str, typer.Argument(help="The platform's name.")],
+    stack: Stack = None,
+    cwd: Directory = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the connection checks of a platform now, against the cluster, without an update."""
+    platform = _choose(_read(stack, cwd), name)
+    if platform.test_inputs is None:
+        _give_up(f"platform {name} has no connection test yet; run `pulumi up` first")
+    try:
+        checks = asyncio.run(_run_checks(platform.test_inputs))
+    except CodeCanvasError as error:
+        _complain([f"{name}: {error}"])
+        raise typer.Exit(NOT_WELL) from None
+    if as_json:
+        _print_json(checks)
+    else:
+        Console().print(_check_table(checks))
+    if any(check["status"] == "Failed" for check in checks):
+        raise typer.Exit(NOT_WELL)
+
+
+@app.command("application-values")
+def application_values(
+    platform: Annotated[
+        str | None, typer.Option("--platform", "-p", help="The platform's name, where the stack has several.")
+    ] = None,
+    stack: Stack = None,
+    cwd: Directory = None,
+) -> None:
+    """Print values for the CodeCanvas application's chart that connect a platform with no click.
+
+    The chart takes one platform, so with several in the stack one has to be named. Holds no secret.
+    """
+    platforms = _read(stack, cwd)
+    if platform is None and len(platforms) > 1:
+        names = ", ".join(found.name for found in platforms)
+        _give_up(f"the application's chart takes one platform; name it with --platform: {names}")
+    chosen = _choose(platforms, platform)
+    if chosen.application_values is None:
+        _give_up(f"platform {chosen.name} has no such values: its token is not a key of which they could be made")
+    typer.echo(yaml.safe_dump(chosen.application_values, sort_keys=False), nl=False)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _read(stack: str | None, directory: str | None) -> list[PlatformState]:
+    try:
+        return read_platforms(stack, directory)
+    except StackError as error:
+        _give_up(str(error))
+
+
+def _choose(platforms: Sequence[PlatformState], name: str | None) -> PlatformState:
+    found = next((platform for platform in platforms if name in {None, platform.name}), None)
+    if found is None:
+        known = ", ".join(platform.name for platform in platforms)
+        what = "no platform" if name is None else f"no platform {name}"
+        _give_up(f"the stack has {what}" + (f"; it has {known}" if known else "; run `pulumi up` first"))
+    return found
+
+
+def _give_up(message: str) -> NoReturn:
+    _complain([message])
+    raise typer.Exit(UNUSABLE)
+
+
+def _complain(messages: Sequence[str]) -> None:
+    console = Console(stderr=True, soft_wrap=True)
+    for message in messages:
+        # As text: what clusters and people write may look like markup.
+        console.print(Text(message))
+
+
+def _print_json(value: object) -> None:
+    typer.echo(json.dumps(value, indent=2))
+
+
+async def _find_statuses(platforms: Sequence[PlatformState]) -> list[dict[str, Any]]:
+    found = await settle((_find_status(platform) for platform in platforms), at_a_time=_AT_A_TIME)
+    rows = []
+    for platform, outcome in zip(platforms, found, strict=True):
+        if isinstance(outcome, CodeCanvasError):
+            rows.append({"platformName": platform.name, "lastTest": _last_test(platform), "problems": [str(outcome)]})
+        elif isinstance(outcome, Exception):
+            raise outcome
+        else:
+            rows.append(outcome)
+    return rows
+
+
+async def _find_status(platform: PlatformState) -> dict[str, Any]:
+    if not platform.inputs.get("namespace"):
+        problem = "its last update did not come to its dev environments; run `pulumi up`"
+        return {"platformName": platform.name, "lastTest": "none", "problems": [problem]}
+    asked = {name: platform.inputs[name] for name in _ASKED if platform.inputs.get(name) is not None}
+    seen = await PlatformStatus().get_platform_status(Context(), asked)
+    return {**seen, "lastTest": _last_test(platform), "problems": _problems(platform, seen)}
+
+
+def _last_test(platform: PlatformState) -> str:
+    """Sum up the last connection test: `Success`, `Failed: NAMES`, or `none`."""
+    failed = [check["name"] for check in platform.checks if check["status"] == "Failed"]
+    if failed:
+        return f"Failed: {', '.join(failed)}"
+    passed = any(check["status"] == "Success" for check in platform.checks)
+    return "Success" if passed else "none"
+
+
+def _problems(platform: PlatformState, seen: dict[str, Any]) -> list[str]:
+    """Say what is not as the stack's last update wanted it."""
+    wanted = bool(platform.inputs.get("frozen"))
+    problems = []
+    if seen["namespacePhase"] != "Active":
+        problems.append(f"namespace {seen['namespace']} is {seen['namespacePhase'] or 'not there'}")
+    if wanted and not seen["frozen"]:
+        problems.append("it should be frozen, but new dev environments are not blocked; run `pulumi up --refresh`")
+    if wanted and seen["runningDevEnvironments"]:
+        problems.append(f"it is frozen, but {seen['runningDevEnvironments']} dev environments run")
+    if not wanted and seen["blockPresent"]:
+        problems.append("it should not be frozen, but something blocks new dev environments; run `pulumi up --refresh`")
+    if not seen["operatorReady"]:
+        problems += seen["operatorMessages"] or ["its operator does not run"]
+    if _last_test(platform).startswith("Failed"):
+        problems.append(f"its last connection test failed; run `codecanvas test {platform.name}`")
+    return problems
+
+
+async def _run_checks(given: dict[str, Any]) -> list[dict[str, str]]:
+    resource = ConnectionTest()
+    # Asked for by name, it runs even where an update leaves it out.
+    inputs, _ = resource.check({**given, "enabled": True})
+    found = await resource.read(Context(), str(inputs["namespace"]), inputs, {})
+    checks: list[dict[str, str]] = found[2]["checks"] if found else []
+    return checks
+
+
+def _status_table(rows: Sequence[dict[str, Any]]) -> Table:
+    table = Table()
+    for title in ("Platform", "Namespace", "Frozen", "Running", "Operator", "Key", "Chart", "Last test"):
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        table.add_row(
+            Text(str(row["platformName"])),
+            _cell(row.get("namespace")),
+            _cell(_yes_no(row.get("frozen"))),
+            _cell(row.get("runningDevEnvironments")),
+            _cell(_ready(row.get("operatorReady"))),
+            _cell(_shorten(row.get("keyFingerprint"))),
+            _cell(row.get("chartVersion")),
+            _cell(row["lastTest"]),
+        )
+    return table
+
+
+def _check_table(checks: Sequence[dict[str, str]]) -> Table:
+    table = Table("Check", "Status", "Message")
+    for check in checks:
+        coloured = Text(check["status"], style=_COLOURS.get(check["status"], ""))
+        table.add_row(Text(check["name"]), coloured, Text(check["message"]))
+    return table
+
+
+def _cell(value: object) -> Text:
+    return Text("?" if value is None else str(value))
+
+
+def _yes_no(value: object) -> str | None:
+    return None if value is None else "yes" if value else "no"
+
+
+def _ready(value: object) -> str | None:
+    return None if value is None else "ready" if value else "not ready"
+
+
+def _shorten(fingerprint: str | None) -> str | None:
+    """Write a fingerprint short enough for a table; `--json` has the whole one."""
+    return fingerprint if fingerprint is None else fingerprint[:19]

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.testing import CliRunner
+
+from codecanvas_provider import cli, stack_state
+from codecanvas_provider.cli import NOT_WELL, UNUSABLE, app
+from codecanvas_provider.platform_status import PlatformStatus
+from codecanvas_provider.stack_state import PlatformState, StackError, find_platforms, read_platforms
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SECRET_MARK = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}
+VALUES = {"application": {"config": {"name": "eu"}}}
+WELL: dict[str, Any] = {
+    "platformName": "eu",
+    "namespace": "eu",
+    "namespacePhase": "Active",
+    "frozen": False,
+    "blockPresent": False,
+    "runningDevEnvironments": 3,
+    "operatorReady": True,
+    "operatorMessages": [],
+    "chartVersion": "2025.1.0",
+    "keyFingerprint": "SHA256:8bba4b1c4d07c1ba113651",
+}
+PASSED = [{"name": "Operator", "status": "Success", "message": "ready"}]
+
+
+def state(name: str = "eu", *, checks: list[dict[str, str]] | None = None, **inputs: Any) -> PlatformState:
+    given = {"platformName": name, "namespace": name, "frozen": False, **inputs}
+    return PlatformState(name, given, given, PASSED if checks is None else checks, {"application_values": VALUES})
+
+
+def exported(kubeconfig: object = None, **outputs: Any) -> list[dict[str, Any]]:
+    parent = "urn:pulumi:dev::codecanvas::codecanvas:index:ComputingPlatform::eu"
+    inputs = {"namespace": "eu", "platformName": "eu", "kubeconfig": kubeconfig}
+    return [
+        {"urn": parent, "type": stack_state.COMPONENT, "outputs": outputs},
+        {"urn": "e", "type": stack_state.ENVIRONMENTS, "parent": parent, "inputs": inputs},
+        {
+            "urn": "t",
+            "type": stack_state.TEST,
+            "parent": parent,
+            "inputs": {**inputs, "releaseName": "operator"},
+            "outputs": {"checks": PASSED},
+        },
+        {"urn": "old", "type": stack_state.TEST, "parent": parent, "delete": True, "inputs": {"namespace": "old"}},
+    ]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Give a call of the command line on platforms and what the cluster shows of them."""
+
+    def call(platforms: list[PlatformState], *arguments: str, **seen: Any) -> Any:
+        async def status(*_: Any) -> dict[str, Any]:
+            return {**WELL, **seen}
+
+        monkeypatch.setattr(cli, "read_platforms", lambda *_: platforms)
+        monkeypatch.setattr(PlatformStatus, "get_platform_status", status)
+        return CliRunner().invoke(app, list(arguments))
+
+    return call
+
+
+def test_status_of_a_well_platform_ends_with_0(run: Any) -> None:
+    shown = run([state()], "status", "--json")
+    assert shown.exit_code == 0
+    assert json.loads(shown.stdout) == [{**WELL, "lastTest": "Success", "problems": []}]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "seen", "problem"),
+    [
+        ({"frozen": True}, {"runningDevEnvironments": 0}, "should be frozen"),
+        ({"frozen": True}, {"frozen": True, "runningDevEnvironments": 2}, "2 dev environments run"),
+        ({}, {"blockPresent": True}, "should not be frozen"),
+        ({}, {"operatorReady": False, "operatorMessages": ["no pod"]}, "no pod"),
+        ({}, {"namespacePhase": None}, "not there"),
+        ({"checks": [{"name": "Quota", "status": "Failed", "message": "full"}]}, {}, "codecanvas test eu"),
+    ],
+)
+def test_status_tells_what_is_not_well_and_ends_with_1(
+    run: Any, inputs: dict[str, Any], seen: dict[str, Any], problem: str
+) -> None:
+    shown = run([state(**inputs)], "status", "--json", **seen)
+    assert shown.exit_code == NOT_WELL
+    [found] = json.loads(shown.stdout)[0]["problems"]
+    assert problem in found
+
+
+def test_status_never_prints_a_kubeconfig(run: Any) -> None:
+    sealed = state(kubeconfig="kubeconfig with s3cret")
+    for options in ((), ("--json",)):
+        assert "s3cret" not in run([sealed], "status", *options).output
+    assert "s3cret" not in repr(sealed)
+
+
+def test_a_platform_that_never_came_up_is_told(run: Any) -> None:
+    shown = run([PlatformState("eu", {}, None, [], {})], "status")
+    assert shown.exit_code == NOT_WELL
+    assert "pulumi up" in shown.output
+    assert run([PlatformState("eu", {}, None, [], {})], "test", "eu").exit_code == UNUSABLE
+
+
+def test_unknown_platform_is_wrong_usage_and_the_known_ones_are_named(run: Any) -> None:
+    shown = run([state("eu"), state("us")], "test", "asia")
+    assert shown.exit_code == UNUSABLE
+    assert "eu, us" in shown.output
+
+
+def test_application_values_are_those_of_one_platform(run: Any) -> None:
+    assert run([state()], "application-values").stdout == "application:\n  config:\n    name: eu\n"
+    several = run([state("eu"), state("us")], "application-values")
+    assert several.exit_code == UNUSABLE
+    assert several.stdout == ""
+    assert "--platform: eu, us" in several.stderr
+    assert run([state("eu"), state("us")], "application-values", "--platform", "us").exit_code == 0
+
+
+def test_application_values_are_refused_where_the_key_is_unknown(run: Any) -> None:
+    assert run([PlatformState("eu", {}, None, [], {})], "application-values").exit_code == UNUSABLE
+
+
+def test_a_stack_that_cannot_be_read_ends_with_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> list[PlatformState]:
+        raise StackError("no stack is selected")
+
+    monkeypatch.setattr(cli, "read_platforms", fail)
+    shown = CliRunner().invoke(app, ["status"])
+    assert shown.exit_code == UNUSABLE
+    assert shown.output == "no stack is selected\n"
+
+
+def test_platforms_are_found_with_their_present_children() -> None:
+    [found] = find_platforms(exported(applicationValues=VALUES))
+    assert found.inputs == {"namespace": "eu", "platformName": "eu", "kubeconfig": None, "releaseName": "operator"}
+    assert found.checks == PASSED
+    assert found.application_values == VALUES
+
+
+@pytest.mark.parametrize(("kubeconfig", "calls"), [(None, 1), ({**SECRET_MARK, "ciphertext": "v1:x"}, 2)])
+def test_secrets_are_asked_for_only_where_a_kubeconfig_is_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kubeconfig: object, calls: int
+) -> None:
+    opened = {**SECRET_MARK, "plaintext": '"text of the kubeconfig"'}
+    for name, content in (("sealed", kubeconfig), ("opened", opened)):
+        (tmp_path / name).write_text(json.dumps({"deployment": {"resources": exported(content)}}))
+    script = tmp_path / "pulumi"
+    script.write_text(
+        f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\ncase "$*" in\n'
+        f"*--show-secrets*) cat {tmp_path}/opened ;;\n*) cat {tmp_path}/sealed ;;\nesac\n"
+    )
+    script.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    [found] = read_platforms("dev", None)
+    assert found.inputs["kubeconfig"] == (None if kubeconfig is None else "text of the kubeconfig")
+    lines = (tmp_path / "calls").read_text().splitlines()
+    assert len(lines) == calls
+    assert all("--stack dev" in line for line in lines)
+
+
+def test_pulumis_own_error_is_passed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    script = tmp_path / "pulumi"
+    script.write_text("#!/bin/sh\necho 'error: no stack named x found' >&2\nexit 255\n")
+    script.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(StackError, match="cannot read the stack: no stack named x found"):
+        read_platforms("x", None)
+
+
+def test_a_missing_pulumi_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(StackError, match="install the Pulumi CLI"):
+        read_platforms(None, None)
