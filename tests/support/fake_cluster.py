@@ -7,7 +7,7 @@ import itertools
 import threading
 from typing import TYPE_CHECKING, Any
 
-from codecanvas_provider.cluster import NAMESPACE, POD, Cluster, Kind, Refused, Unreachable
+from codecanvas_provider.cluster import CLAIM, NAMESPACE, POD, Cluster, Kind, Refused, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -157,6 +157,11 @@ class FakeCluster(Cluster):
     def serves(self, kind: Kind) -> bool:
         self._answer()
         return f"serve {kind.plural}" not in self.denied
+
+    def discover(self) -> list[Kind]:
+        """Give the namespaced kinds that matter to a platform's namespace."""
+        self._answer()
+        return [POD, CLAIM]
 
     def _answer(self) -> None:
         if self.away:
