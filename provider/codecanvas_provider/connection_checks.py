@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from codecanvas_provider.cluster import POD, QUOTA, SNAPSHOT_CLASS, STORAGE_CLASS, Refused, is_missing_right
 from codecanvas_provider.freeze_block import describe_block, freeze_block, is_quota_denial
 from codecanvas_provider.namespaces import require_namespace
-from codecanvas_provider.operator_rollout import FINGERPRINT, read_sources
+from codecanvas_provider.operator_rollout import FINGERPRINT, REVISION, SOURCES, read_sources
 from codecanvas_provider.permissions import RULES
 from codecanvas_provider.waiting import in_thread
 from codecanvas_provider.worker_pods import join_names, name_of
@@ -274,6 +274,14 @@ def _require_key(target: Target, workload: Workload, sources: Sources) -> None:
         raise _fail(
             f"{workload.title} runs on {found}, not on {target.fingerprint}; `pulumi up --refresh` restarts it onto the"
             " current one"
+        )
+    revision = read_newest_revision(target.cluster, target.operator_namespace, target.release)
+    tested = workload.annotations.get(REVISION)
+    if revision is not None and tested != str(revision.number) and workload.annotations.get(SOURCES) != sources.state:
+        raise _fail(
+            f"{workload.title} may not run on the current key: release {target.release} was upgraded past this stack"
+            f" (to revision {revision.number}, tested was {tested}); run `pulumi up --refresh`, or rotate the key with"
+            " another `token_version`"
         )
     rewritten = sources.rewritten(workload)
     if rewritten:

@@ -202,6 +202,10 @@ def put_wrong_key(connection: Connection) -> None:
         connection.admin.patch(SECRET, NAME, patch, connection.operator_namespace)
 
 
+def upgrade_by_hand(connection: Connection) -> None:
+    connection.install(key="somebody's", revision=2)
+
+
 def tighten_pod_security(connection: Connection) -> None:
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     connection.given["labels"] = {"app.kubernetes.io/part-of": "codecanvas"}
@@ -248,6 +252,7 @@ FAULTS: dict[Callable[[Connection], None], tuple[str, str]] = {
     cordon_image: ("Operator", "0 of 1 pods ready"),
     remove_secret: ("Operator", f"needs Secret {NAME}, which does not exist"),
     put_wrong_key: ("Operator", f"was changed past this stack (Secret/{NAME}/key by kubectl-edit); `helm rollback"),
+    upgrade_by_hand: ("Operator", "was upgraded past this stack (to revision 2, tested was 1)"),
     remove_role: ("Operator permissions", f"its Role or RoleBinding is gone; `helm rollback {NAME} 1 --namespace"),
     remove_storage_class: ("Storage class", "does not exist; run `pulumi up --refresh`"),
     remove_snapshot_class: ("Volume snapshot class", "does not exist; run `pulumi up --refresh`"),

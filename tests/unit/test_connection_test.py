@@ -136,6 +136,13 @@ def set_status(cluster: FakeCluster, status: str) -> None:
     secret["metadata"]["labels"]["status"] = status
 
 
+def upgrade_by_hand(cluster: FakeCluster) -> None:
+    for kind, manifest, namespace in describe_release("ops", "eu", "key-2", 2):
+        if kind is SECRET:
+            manifest["metadata"] = {**manifest["metadata"], "managedFields": written_by("helm")}
+            cluster.put(kind, manifest, namespace)
+
+
 FAULTS: dict[str, tuple[Callable[[FakeCluster], object], str, str]] = {
     "old cluster": (
         lambda cluster: setattr(cluster, "version", "v1.28.9-eks"),
@@ -191,6 +198,11 @@ FAULTS: dict[str, tuple[Callable[[FakeCluster], object], str, str]] = {
         lambda cluster: cluster.find(SECRET, NAME, "ops")["metadata"].update(managedFields=written_by("kubectl-edit")),  # type: ignore[index]
         "Operator",
         f"what it reads was changed past this stack (Secret/{NAME}/key by kubectl-edit); `helm rollback {NAME} 1 ",
+    ),
+    "upgrade by hand": (
+        upgrade_by_hand,
+        "Operator",
+        f"release {NAME} was upgraded past this stack (to revision 2, tested was 1); run `pulumi up --refresh`",
     ),
     "removed secret": (
         delete("Secret", "ops", NAME),
