@@ -355,6 +355,17 @@ def test_a_pause_that_is_too_long_is_not_waited_for(cluster: Cluster, server: Se
     assert time.monotonic() - started < 1
 
 
+def test_a_pause_is_cut_short_where_there_is_time_to_ask_again(
+    cluster: Cluster, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_module, "LONGEST_PAUSE", 0.05)
+    server.replies = [
+        refuse(429, "busy", "TooManyRequests", **{"Retry-After": "3600"}),
+        Reply(body={"gitVersion": "v1"}),
+    ]
+    assert cluster.read_version() == "v1"
+
+
 def test_a_server_that_comes_back_is_found_again(cluster: Cluster, server: Server, certificates: Certificates) -> None:
     cluster.read_version()
     port = server.port
