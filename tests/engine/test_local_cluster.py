@@ -74,6 +74,8 @@ def run_in_other_process(directory: Path, call: str, **options: Any) -> subproce
     programs = ensure("controlplane", "kwok", quiet=True)
     code = (
         "import sys; from pathlib import Path; from tools.cluster import LocalCluster; "
+        # A job in the background of a shell ignores Ctrl-C, and so would its children.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
         "directory, controlplane, kwok = map(Path, sys.argv[1:]); "
         f"LocalCluster(directory, controlplane=controlplane, kwok=kwok).{call}"
     )
