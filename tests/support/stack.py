@@ -145,7 +145,7 @@ class Stack:
         scratch = self.project / "sealed.yaml"
         scratch.write_text(yaml.safe_dump(self._encryption))
         # By standard input: whatever is in arguments can be read by everybody on the machine.
-        self._manage("config", "set", "--secret", "--config-file", str(scratch), "text", input=text)
+        self._manage("config", "set", "--secret", "--config-file", str(scratch), "text", stdin=text)
         sealed: dict[str, str] = yaml.safe_load(scratch.read_text())["config"][f"{PROJECT}:text"]
         return sealed
 
@@ -227,9 +227,9 @@ class Stack:
     def _manage(
         self,
         *arguments: str,
-        input: str | None = None,
+        stdin: str = "",
         check: bool = True,
-        record: bool = True,  # noqa: A002 - as in subprocess
+        record: bool = True,
     ) -> Run:
         """Run a command about the stack itself."""
         line = ("pulumi", *arguments, "--non-interactive")
@@ -237,8 +237,7 @@ class Stack:
             line,
             cwd=self.project,
             env=self.environment,
-            input=input,
-            stdin=None if input is not None else subprocess.DEVNULL,
+            input=stdin,
             capture_output=True,
             text=True,
             check=False,
