@@ -14,7 +14,8 @@ from pulumi_codecanvas import ComputingPlatform
 
 config = pulumi.Config()
 offer = check_settings(config)
-name = f"codecanvas-{pulumi.get_stack()}"
+stack = pulumi.get_stack()
+name = f"codecanvas-{stack}"
 account = "dev-environment"  # the ServiceAccount to name in the cloud policy in CodeCanvas
 policies = f"arn:{offer.partition}:iam::aws:policy"
 
@@ -43,7 +44,7 @@ cluster = eks.Cluster(
     enabled_cluster_log_types=["api", "audit", "authenticator"],
     skip_default_node_group=True,
     skip_default_security_groups=True,
-    opts=pulumi.ResourceOptions(depends_on=network.routes),
+    opts=pulumi.ResourceOptions(depends_on=network.routes, additional_secret_outputs=["kubeconfig", "kubeconfigJson"]),
 )
 control_plane = cluster.eks_cluster
 
@@ -93,7 +94,8 @@ environment_role, _ = create_role(
 # The platform comes last and, because it depends on nodes and add-ons, goes first.
 kubeconfig: pulumi.Output[str] = pulumi.Output.secret(cluster.kubeconfig_json)
 platform = ComputingPlatform(
-    name,
+    stack,
+    namespace=name,
     server_url=config.require("serverUrl"),
     chart=config.require("chart"),
     kubeconfig=kubeconfig,

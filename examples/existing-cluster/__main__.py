@@ -7,9 +7,11 @@ import pulumi
 from pulumi_codecanvas import ComputingPlatform
 
 config = pulumi.Config()
+stack = pulumi.get_stack()
 
 platform = ComputingPlatform(
-    f"codecanvas-{pulumi.get_stack()}",
+    stack,
+    namespace=f"codecanvas-{stack}",
     server_url=config.require("serverUrl"),
     kubeconfig=config.require_secret("kubeconfig"),
     pod_template="worker-pod.yaml",

@@ -13,7 +13,8 @@ from pulumi_codecanvas import ComputingPlatform
 
 config = pulumi.Config()
 place = check_settings(config)
-name = f"codecanvas-{pulumi.get_stack()}"
+stack = pulumi.get_stack()
+name = f"codecanvas-{stack}"
 account = "dev-environment"  # the ServiceAccount to name in the cloud policy in CodeCanvas
 
 
@@ -83,7 +84,8 @@ gcp.serviceaccount.IAMMember(
 # The platform comes last and, because it depends on the nodes, goes first.
 kubeconfig = kubeconfig_of(cluster)
 platform = ComputingPlatform(
-    name,
+    stack,
+    namespace=name,
     server_url=config.require("serverUrl"),
     chart=config.require("chart"),
     kubeconfig=kubeconfig,

@@ -13,6 +13,7 @@ from typing import Any
 import pulumi
 from pulumi.provider import ConstructResult, Provider
 
+from codecanvas_provider.resource import UNKNOWN
 from tests.support.clouds.package import RefusedError
 from tests.support.clouds.sdk import input_faults
 
@@ -31,7 +32,7 @@ class Eks(Provider):
         """Construct a cluster."""
         if resource_type != CLUSTER:
             raise RefusedError(f"the stand-in for eks has no component {resource_type}")
-        faults = input_faults(CLUSTER, {key: value for key, value in inputs.items() if _is_plain(value)})
+        faults = input_faults(CLUSTER, _without_outputs(inputs))
         if faults:
             raise RefusedError("\n".join(faults))
         cluster = Cluster(name, dict(inputs), options)
@@ -136,5 +137,10 @@ def _kubeconfig(name: str, endpoint: str, certificate: str) -> dict[str, Any]:
     }
 
 
-def _is_plain(value: object) -> bool:
-    return not isinstance(value, pulumi.Output)
+def _without_outputs(value: Any) -> Any:
+    """Take an output for a value that is not known yet, so that the rest can be checked."""
+    if isinstance(value, pulumi.Output):
+        return UNKNOWN
+    if isinstance(value, dict):
+        return {key: _without_outputs(item) for key, item in value.items()}
+    return [_without_outputs(item) for item in value] if isinstance(value, list) else value

@@ -45,6 +45,10 @@ class Kubernetes:
                 self._core.read_node(name)
                 time.sleep(0.1)
 
+    def nodes(self) -> list[str]:
+        """Name the nodes."""
+        return [node.metadata.name for node in self._core.list_node().items]
+
     def platform_objects(self) -> list[str]:
         """Name what a computing platform has left in the cluster."""
         storage, admission = client.StorageV1Api(self._client), client.AdmissionregistrationV1Api(self._client)

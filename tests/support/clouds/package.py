@@ -85,11 +85,7 @@ def node(name: str, *, zone: str, labels: Mapping[str, str], taints: list[dict[s
         "kind": "Node",
         "metadata": {"name": name, "labels": {**common, **labels}},
         "spec": {"taints": taints},
-        "status": {
-            "allocatable": size,
-            "capacity": size,
-            "nodeInfo": {"architecture": "amd64", "operatingSystem": "linux"},
-        },
+        "status": {"allocatable": size, "capacity": size},
     }
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import enum
 import importlib
+import importlib.resources
 import inspect
+import json
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -51,6 +53,12 @@ def result_faults(token: str, result: Mapping[str, Any]) -> list[str]:
     """Name results that the SDK's type of a function's result does not have, and those that are missing."""
     known = pulumi_types.output_type_types(_result_class(token))
     return [f"{name}: {token} gives no such result" for name in result if name not in known]
+
+
+def version(package: str) -> str:
+    """Give the version of the plugin that the SDK asks for."""
+    facts = importlib.resources.files(f"pulumi_{package}") / "pulumi-plugin.json"
+    return str(json.loads(facts.read_text(encoding="utf-8"))["version"])
 
 
 def _resource_class(token: str) -> type:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc.aio  # type: ignore[import-untyped] # grpc ships no types
 from google.protobuf import empty_pb2  # type: ignore[import-untyped] # protobuf ships no types
 from pulumi.provider.server import ProviderServicer
+from pulumi.runtime.proto import plugin_pb2
 from pulumi.runtime.proto import provider_pb2 as proto
 
 from codecanvas_provider import wire
@@ -40,6 +41,9 @@ class StandIn(ProviderServicer):
 
     async def Handshake(self, request: proto.ProviderHandshakeRequest, context: Any) -> Any:
         return proto.ProviderHandshakeResponse(accept_secrets=True, accept_resources=True, accept_outputs=True)
+
+    async def GetPluginInfo(self, request: empty_pb2.Empty, context: Any) -> Any:
+        return plugin_pb2.PluginInfo(version=sdk.version(self._package.name))
 
     async def CheckConfig(self, request: proto.CheckRequest, context: Any) -> Any:
         return proto.CheckResponse(inputs=request.news)

@@ -63,9 +63,9 @@ def _read(path: Path) -> Record:
 
 
 def _names(value: object, id_: str) -> bool:
-    """Tell whether `id_` is somewhere in a resource's inputs."""
+    """Tell whether a resource's inputs refer to `id_`; names and tags are free texts and refer to nothing."""
     if isinstance(value, dict):
-        return any(_names(item, id_) for item in value.values())
+        return any(_names(item, id_) for key, item in value.items() if key not in {"name", "tags"})
     if isinstance(value, list):
         return any(_names(item, id_) for item in value)
     return value == id_
