@@ -79,7 +79,7 @@ def _seal(args: dict[str, Any]) -> dict[str, Any]:
 
 
 def _outputs(platform: ComputingPlatform) -> dict[str, Any]:
-    """Give the outputs of a platform that a stack shows, in camelCase like every Pulumi output."""
+    """Give the outputs of a platform that a stack shows."""
     # Exported outputs end up in the debug events of Pulumi's SDK, secret ones in plain text.
     shown = (name for name in OUTPUTS if name not in {"application_values", "pod_template_yaml", *SECRET_OUTPUTS})
     return {name: getattr(platform, name) for name in shown}
