@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.stack import unique
+from tests.support.names import unique
 
 if TYPE_CHECKING:
     from tests.support.stack import Stack

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ import yaml
 
 from codecanvas_provider.cluster import CLAIM, POD, Cluster
 from codecanvas_provider.worker_pods import list_worker_pods, name_of
+from tests.support.names import unique
 from tests.support.waiting import wait_for
 from tests.support.workers import connect, create_worker
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 CHECKOUT = Path(__file__).parents[2]
 CHART = "./tools/charts/codecanvas-operator"
 SERVER_URL = "http://codecanvas.example.com:8098"
-_numbers = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Day2Stack:
     """One stack with its config."""
 
     def __init__(self, home: PulumiHome, cluster: LocalCluster, *, kubeconfig: Path | None = None) -> None:
-        self.name = f"day2-{next(_numbers)}"
+        self.name = unique("day2")
         self.environment = home.env() | {
             "KUBECONFIG": str(kubeconfig or cluster.kubeconfig),
             "PULUMI_STACK": self.name,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from codecanvas_provider.cluster import NAMESPACE, Cluster, Kind
+from tests.support.names import unique
 from tests.support.releases import ROLE, ROLE_BINDING, SERVICE_ACCOUNT
 from tests.support.waiting import wait_for
 
@@ -21,12 +21,11 @@ CLUSTER_ROLE = Kind("ClusterRole", "rbac.authorization.k8s.io/v1", "clusterroles
 CLUSTER_ROLE_BINDING = Kind(
     "ClusterRoleBinding", "rbac.authorization.k8s.io/v1", "clusterrolebindings", namespaced=False
 )
-_numbers = itertools.count(1)
 
 
 def make_namespace(cluster: Cluster, stem: str = "eu", labels: Mapping[str, str] | None = None) -> str:
     """Make a namespace in which pods can be started; give its name."""
-    name = f"{stem}-{next(_numbers)}"
+    name = unique(stem)
     metadata = {"name": name, "labels": dict(labels or {})}
     cluster.apply(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
     # Without it, every pod is refused.
@@ -45,7 +44,7 @@ def granted(
     local: LocalCluster, admin: Cluster, rules: Iterable[Rule], *, platform: str, operator: str
 ) -> Iterator[Path]:
     """Give a kubeconfig whose user has exactly these rights."""
-    name = f"granted-{next(_numbers)}"
+    name = unique("granted")
     home = make_namespace(admin, "rights")
     admin.apply(SERVICE_ACCOUNT, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}, home)
     subject = {"kind": "ServiceAccount", "name": name, "namespace": home}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
 import signal
@@ -24,6 +23,7 @@ from codecanvas_provider.cluster import (
     STORAGE_CLASS,
     Cluster,
 )
+from tests.support.names import unique
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -37,13 +37,7 @@ SERVER_URL = "http://codecanvas.example.com:8098"
 SECONDS = 300.0
 """How long one command may take."""
 
-_numbers = itertools.count(1)
 _OURS = "app.kubernetes.io/part-of=codecanvas"
-
-
-def unique(stem: str) -> str:
-    """Give a name that no other test of this run uses."""
-    return f"{stem}-{next(_numbers)}"
 
 
 @dataclass(frozen=True)
@@ -176,7 +170,7 @@ class Stack:
     def start(self, command: str, *options: str) -> Running:
         """Start an operation of the engine; it is interrupted when the `with` block is left before its end."""
         self.write_config()
-        events = self.project / f"events-{next(_numbers)}.json"
+        events = self.project / f"{unique('events')}.json"
         where = ("--config-file", str(self.config_file), "--event-log", str(events))
         directory = () if self.cwd == self.program else ("-C", str(self.program))
         line = ("pulumi", command, *options, *where, *directory, "--non-interactive")
