@@ -8,7 +8,7 @@ READY := .venv/.ready
 SOURCES := components provider tools tests
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup tools up down pulumi test test-unit test-engine lint format lock doctor clean
+.PHONY: help setup tools up down pulumi test test-unit test-engine test-faults reliability lint format lock doctor clean
 
 help: ## List the targets and what steers them
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
@@ -51,6 +51,13 @@ test-unit: $(READY) ## Run the unit tests
 test-engine: tools ## Run the tests on the real engine and a real API server
 	@echo 'test: tests/engine'
 	@$(PY) -m pytest tests/engine
+
+test-faults: tools ## Try every fault of docs/reliability.md
+	@echo 'test: faults'
+	@$(PY) -m pytest -m fault
+
+reliability: $(READY) ## Write docs/reliability.md from the registrations of the tests
+	@$(PY) -m tests.support.faults
 
 lint: $(READY) ## Check style, types and the direction of imports
 	@echo 'lint: ruff check'
