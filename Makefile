@@ -8,7 +8,7 @@ READY := .venv/.ready
 SOURCES := components provider tools tests
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup tools up down pulumi test test-unit test-engine test-faults reliability lint format lock doctor clean
+.PHONY: help setup tools up down pulumi test test-unit test-engine test-faults reliability lint format lock schema doctor clean
 
 help: ## List the targets and what steers them
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
@@ -77,6 +77,10 @@ lock: $(READY) ## Choose the versions in requirements.lock anew, as pyproject.to
 	@echo 'lock: requirements.lock'
 	@$(PY) -m uv pip compile pyproject.toml --quiet --group dev --universal --python-version 3.10 \
 		--generate-hashes --no-header --output-file requirements.lock
+
+schema: $(READY) ## Write the package's schema anew from the code
+	@echo 'schema: provider/codecanvas_provider/schema.json'
+	@$(PY) -m codecanvas_provider.schema
 
 doctor: $(READY) ## Say what is here, what would be downloaded or built, and what is missing
 	@$(PY) -m tools doctor

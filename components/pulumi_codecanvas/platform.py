@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from pulumi_codecanvas import chart_values, freeze, hardening, storage
-from pulumi_codecanvas.args import ComputingPlatformArgs, PlatformArgs, check_args, is_plain
+from pulumi_codecanvas.args import ComputingPlatformArgs, PlatformArgs, check_args, is_plain, to_camel
 from pulumi_codecanvas.cluster_access import find_access
 from pulumi_codecanvas.connection import (
     contradictions,
@@ -107,8 +107,9 @@ class ComputingPlatform(pulumi.ComponentResource):
         super().__init__("codecanvas:index:ComputingPlatform", resource_name, {}, opts)
         for name, value in _Builder(self, checked).build().items():
             setattr(self, name, pulumi.Output.from_input(value))
-        # Pulumi's SDK writes registered outputs into its debug events, secret ones in plain text.
-        self.register_outputs({name: getattr(self, name) for name in OUTPUTS if name not in SECRET_OUTPUTS})
+        # Pulumi's SDK writes registered outputs into its debug events, secret ones in plain text. Named as in the
+        # schema, so that the state is the same whichever language declared the platform.
+        self.register_outputs({to_camel(name): getattr(self, name) for name in OUTPUTS if name not in SECRET_OUTPUTS})
 
 
 OUTPUTS = tuple(name for name in ComputingPlatform.__annotations__)

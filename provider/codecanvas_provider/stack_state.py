@@ -46,8 +46,7 @@ class PlatformState:
     @property
     def application_values(self) -> dict[str, Any] | None:
         """The fragment of the application chart's values; None where the key is not known here."""
-        # In the state of a Python program outputs are named as in Python.
-        found = self.outputs.get("applicationValues") or self.outputs.get("application_values")
+        found = self.outputs.get("applicationValues")
         return found if isinstance(found, dict) else None
 
 

@@ -33,7 +33,7 @@ PASSED = [{"name": "Operator", "status": "Success", "message": "ready"}]
 
 def state(name: str = "eu", *, checks: list[dict[str, str]] | None = None, **inputs: Any) -> PlatformState:
     given = {"platformName": name, "namespace": name, "frozen": False, **inputs}
-    return PlatformState(name, given, given, PASSED if checks is None else checks, {"application_values": VALUES})
+    return PlatformState(name, given, given, PASSED if checks is None else checks, {"applicationValues": VALUES})
 
 
 def exported(kubeconfig: object = None, **outputs: Any) -> list[dict[str, Any]]:
