@@ -6,7 +6,6 @@ import base64
 import contextlib
 import gzip
 import json
-import os
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,14 +14,13 @@ import pytest
 import yaml
 
 from codecanvas_provider.cluster import CONFIG_MAP, DEPLOYMENT, NAMESPACE, POD, SECRET, Cluster
-from tests.support.day2 import CHECKOUT, Day2Stack
 from tests.support.namespaces import make_namespace
-from tools.cluster import LocalCluster
-from tools.pulumi_home import PulumiHome
-from tools.toolchain import ensure
+from tests.support.stack import CHECKOUT, make_stack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.support.stack import Stack
+    from tools.cluster import LocalCluster
+    from tools.pulumi_home import PulumiHome
 
 pytestmark = pytest.mark.engine
 
@@ -44,21 +42,7 @@ FAULTY_TEMPLATES = {
 }
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> PulumiHome:
-    return PulumiHome(tmp_path_factory.mktemp("pulumi"))
-
-
-@pytest.fixture
-def stack(home: PulumiHome, shared_cluster: LocalCluster) -> Iterator[Day2Stack]:
-    """Give a stack and take it down in the end."""
-    made = Day2Stack(home, shared_cluster)
-    yield made
-    if made.names():
-        made.destroy()
-
-
-def test_documented_template_is_accepted_from_text_and_from_file(stack: Day2Stack, admin: Cluster) -> None:
+def test_documented_template_is_accepted_from_text_and_from_file(stack: Stack, admin: Cluster) -> None:
     stack.set("doc-text", podTemplate=DOCUMENTED)
     stack.set("doc-file", podTemplate="tools/charts/worker-pod.yaml")
     text = stack.up().text
@@ -69,7 +53,7 @@ def test_documented_template_is_accepted_from_text_and_from_file(stack: Day2Stac
     assert stack.up("--expect-no-changes").changes == {}
 
 
-def test_every_fault_of_a_config_is_refused_in_preview_with_its_path(stack: Day2Stack) -> None:
+def test_every_fault_of_a_config_is_refused_in_preview_with_its_path(stack: Stack) -> None:
     for name, (template, _) in FAULTY_TEMPLATES.items():
         stack.set(name, podTemplate=template)
     stack.set("typo", serverUrll="http://x")
@@ -82,7 +66,7 @@ def test_every_fault_of_a_config_is_refused_in_preview_with_its_path(stack: Day2
     assert "did you mean `serverUrl`?" in text
 
 
-def test_unknown_field_is_refused_in_preview_before_and_after_the_namespace_exists(stack: Day2Stack) -> None:
+def test_unknown_field_is_refused_in_preview_before_and_after_the_namespace_exists(stack: Stack) -> None:
     stack.set("fields", podTemplate=DOCUMENTED.replace("restartPolicy", "restartPolcy"))
     assert "restartPolcy" in stack.preview(ok=False).text
     stack.set("fields", podTemplate=DOCUMENTED)
@@ -91,7 +75,7 @@ def test_unknown_field_is_refused_in_preview_before_and_after_the_namespace_exis
     assert "restartPolcy" in stack.preview(ok=False).text
 
 
-def test_a_third_platform_touches_none_of_the_others(stack: Day2Stack) -> None:
+def test_a_third_platform_touches_none_of_the_others(stack: Stack) -> None:
     stack.set("first")
     stack.set("second")
     stack.up()
@@ -105,28 +89,25 @@ def test_a_third_platform_touches_none_of_the_others(stack: Day2Stack) -> None:
     assert set(removed.values()) <= {"delete", "update"}
 
 
-def test_two_clusters_in_one_stack_without_default_providers(stack: Day2Stack, admin: Cluster, tmp_path: Path) -> None:
-    programs = ensure("controlplane", "kwok", quiet=True)
-    other = LocalCluster(
-        tmp_path / "other", controlplane=programs["controlplane"], kwok=programs["kwok"], owner_pid=os.getpid()
-    )
-    with other:
-        there = Cluster.connect(str(other.kubeconfig), None)
-        stack.set("here", kubeconfig=Path(stack.environment["KUBECONFIG"]).read_text())
-        stack.set("there", kubeconfig=other.kubeconfig.read_text())
-        stack.disable_default_providers("*")
+def test_two_clusters_in_one_stack_without_default_providers(
+    home: PulumiHome, shared_cluster: LocalCluster, admin: Cluster, other_cluster: LocalCluster, other_admin: Cluster
+) -> None:
+    with make_stack(home, shared_cluster.kubeconfig, [admin, other_admin]) as stack:
+        stack.set("here", kubeconfig=shared_cluster.kubeconfig.read_text())
+        stack.set("there", kubeconfig=other_cluster.kubeconfig.read_text())
+        stack.config["pulumi:disable-default-providers"] = ["*"]
         stack.up()
         assert admin.get(NAMESPACE, "here")
         assert admin.get(NAMESPACE, "there") is None
-        assert there.get(NAMESPACE, "there")
-        assert there.get(NAMESPACE, "here") is None
-        token = yaml.safe_load(other.kubeconfig.read_text())["users"][0]["user"]["token"]
-        assert token not in json.dumps(stack.state())
+        assert other_admin.get(NAMESPACE, "there")
+        assert other_admin.get(NAMESPACE, "here") is None
+        token = yaml.safe_load(other_cluster.kubeconfig.read_text())["users"][0]["user"]["token"]
+        assert token not in stack.export()
         stack.destroy()
-        assert there.get(NAMESPACE, "there") is None
+        assert other_admin.get(NAMESPACE, "there") is None
 
 
-def test_adopted_namespace_stays_with_foreign_objects(stack: Day2Stack, admin: Cluster) -> None:
+def test_adopted_namespace_stays_with_foreign_objects(stack: Stack, admin: Cluster) -> None:
     namespace = make_namespace(admin, "adopted")
     foreign = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "foreign"}, "data": {"a": "b"}}
     admin.create(CONFIG_MAP, foreign, namespace)
@@ -142,21 +123,20 @@ def test_adopted_namespace_stays_with_foreign_objects(stack: Day2Stack, admin: C
     assert admin.list_all(SECRET, namespace, labels="owner=helm") == []
 
 
-def test_private_keys_are_in_plain_text_nowhere_and_old_ones_leave_helm(
-    stack: Day2Stack, home: PulumiHome, admin: Cluster
-) -> None:
+def test_private_keys_are_in_plain_text_nowhere_and_old_ones_leave_helm(stack: Stack, admin: Cluster) -> None:
     stack.set("sealed")
     seen = _CommandLines()
     with seen:
-        texts = [stack.up().text, stack.preview().text]
+        stack.up()
+        stack.preview()
         first = _operator_key(admin, "sealed")
         pods = _operator_pods(admin, "sealed")
         stack.set("sealed", tokenVersion="2")
-        shown = stack.pulumi("preview", "--diff", "--json", "--config-file", str(stack.config))
-        texts += [shown, stack.up().text]
+        stack.preview("--diff", "--json")
+        stack.up()
         second = _operator_key(admin, "sealed")
         stack.set("sealed", tokenVersion="3")
-        texts.append(stack.up().text)
+        stack.up()
         third = _operator_key(admin, "sealed")
     assert len({first, second, third}) == 3
     assert not pods & _operator_pods(admin, "sealed")
@@ -164,19 +144,19 @@ def test_private_keys_are_in_plain_text_nowhere_and_old_ones_leave_helm(
     assert third in history
     assert first not in history
     assert second not in history
-    files = [path.read_bytes() for path in home.root.rglob("*") if path.is_file() and _is_stack_file(path)]
-    haystack = b"\n".join([*files, *(text.encode() for text in texts), *(line.encode() for line in seen.lines)])
+    files = [path for path in (*stack.stack_files(), *stack.project.rglob("*")) if path.is_file()]
+    texts = [*(run.text + run.event_log for run in stack.runs), *seen.lines]
+    haystack = b"\n".join([*(path.read_bytes() for path in files), *(text.encode() for text in texts)])
     assert b"sealed-release" in haystack
     for key in (first, second, third):
         for needle in _spellings(key):
             assert needle not in haystack
 
 
-def test_order_of_config_keys_and_working_directory_change_nothing(
-    stack: Day2Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_order_of_config_keys_and_working_directory_change_nothing(stack: Stack, tmp_path: Path) -> None:
     stack.set(
         "order",
+        chart="./tools/charts/codecanvas-operator",
         labels={"a": "1", "b": "2"},
         values={"podLabels": {"x": "1", "y": "2"}},
         quota={"pods": 9, "services": 4},
@@ -188,16 +168,11 @@ def test_order_of_config_keys_and_working_directory_change_nothing(
         for key, value in reversed(arguments.items())
     }
     assert stack.up("--expect-no-changes").changes == {}
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    monkeypatch.chdir(elsewhere)
-    stack.pulumi(
-        "up", "--yes", "--skip-preview", "--expect-no-changes", "-C", str(CHECKOUT), "--config-file", str(stack.config),
-        cwd=elsewhere,
-    )  # fmt: skip
+    stack.cwd = tmp_path
+    assert stack.up("--expect-no-changes").changes == {}
 
 
-def test_a_release_that_never_becomes_ready_says_why_and_is_mended_by_the_next_up(stack: Day2Stack) -> None:
+def test_a_release_that_never_becomes_ready_says_why_and_is_mended_by_the_next_up(stack: Stack) -> None:
     stack.set("stuck", timeout=8, values={"nodeSelector": {"no": "such-node"}})
     text = stack.up(ok=False).text
     assert "Deployment codecanvas-operator" in text
@@ -227,10 +202,6 @@ class _CommandLines:
             for path in Path("/proc").glob("[0-9]*/cmdline"):
                 with contextlib.suppress(OSError):
                     self.lines.add(path.read_text(errors="replace").replace("\0", " "))
-
-
-def _is_stack_file(path: Path) -> bool:
-    return not {"plugins", "cache"} & set(path.parts) and "passphrase" not in path.name
 
 
 def _spellings(key: str) -> list[bytes]:

@@ -11,38 +11,23 @@ from kubernetes import client
 from codecanvas_provider.cluster import POD, POLICY, POLICY_BINDING, QUOTA, Cluster
 from codecanvas_provider.freeze_block import ACCEPTED, try_worker_pod
 from pulumi_codecanvas.freeze import QUOTA_NAME, freeze_name
-from tests.support.day2 import Day2Stack, Run, Site
 from tests.support.namespaces import make_namespace
 from tests.support.operator import StandInOperator
+from tests.support.site import Site
+from tests.support.stack import make_stack
 from tests.support.waiting import wait_for
 from tests.support.workers import await_running, create_worker
-from tools.pulumi_home import PulumiHome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
+    from tests.support.stack import Run, Stack
     from tools.cluster import LocalCluster
+    from tools.pulumi_home import PulumiHome
 
 pytestmark = pytest.mark.engine
 
 REASON = "storage maintenance until 18:00"
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> PulumiHome:
-    return PulumiHome(tmp_path_factory.mktemp("pulumi"))
-
-
-@pytest.fixture
-def stack(home: PulumiHome, shared_cluster: LocalCluster) -> Iterator[Day2Stack]:
-    """Give a stack and take it down in the end."""
-    made = Day2Stack(home, shared_cluster)
-    yield made
-    for arguments in made.platforms.values():
-        arguments["forceDelete"] = True
-    if made.names():
-        made.up(ok=None)
-        made.destroy()
 
 
 @pytest.fixture
@@ -68,8 +53,13 @@ class Story:
 @pytest.fixture(scope="module")
 def story(home: PulumiHome, shared_cluster: LocalCluster, admin: Cluster) -> Story:
     """Freeze platform A, with 12 dev environments, beside platform B, with 5; then unfreeze it."""
-    story, stack = Story(), Day2Stack(home, shared_cluster)
     a, b = (Site(admin, shared_cluster, name) for name in ("story-a", "story-b"))
+    with make_stack(home, shared_cluster.kubeconfig, [admin]) as stack:
+        return _tell(stack, a, b)
+
+
+def _tell(stack: Stack, a: Site, b: Site) -> Story:
+    story = Story()
     stack.set("story-a")
     stack.set("story-b")
     stack.up()
@@ -88,14 +78,10 @@ def story(home: PulumiHome, shared_cluster: LocalCluster, admin: Cluster) -> Sto
     stack.set("story-a", freeze=None, freezeReason=None)
     story.runs["unfreeze"] = stack.up()
     story.look("unfrozen", a, b)
-    wait_for(lambda: try_worker_pod(admin, a.namespace) == ACCEPTED, "the block to be lifted")
+    wait_for(lambda: try_worker_pod(a.admin, a.namespace) == ACCEPTED, "the block to be lifted")
     create_worker(a.core, a.namespace, "again", claim="env-3-home")
     await_running(a.core, a.namespace, 1)
     story.look("started", a, b)
-    for name in stack.platforms:
-        stack.set(name, forceDelete=True)
-    stack.up()
-    stack.destroy()
     return story
 
 
@@ -146,7 +132,7 @@ def test_dev_environment_starts_with_its_old_volume_after_a_freeze(story: Story)
 
 
 def test_freeze_names_a_held_dev_environment_and_goes_on_when_it_is_free(
-    stack: Day2Stack, site: Callable[[str], Site], admin: Cluster
+    stack: Stack, site: Callable[[str], Site], admin: Cluster
 ) -> None:
     stack.set("held", stopTimeout=6)
     stack.up()
@@ -165,7 +151,7 @@ def test_freeze_names_a_held_dev_environment_and_goes_on_when_it_is_free(
 
 
 def test_freeze_reaches_zero_although_the_operator_starts_pods_anew(
-    stack: Day2Stack, site: Callable[[str], Site], shared_cluster: LocalCluster
+    stack: Stack, site: Callable[[str], Site], shared_cluster: LocalCluster
 ) -> None:
     stack.set("busy")
     stack.up()
@@ -180,7 +166,7 @@ def test_freeze_reaches_zero_although_the_operator_starts_pods_anew(
     assert len(busy.claims()) == 8
 
 
-def test_freeze_by_quota_does_the_same(stack: Day2Stack, site: Callable[[str], Site], admin: Cluster) -> None:
+def test_freeze_by_quota_does_the_same(stack: Stack, site: Callable[[str], Site], admin: Cluster) -> None:
     operator_home = make_namespace(admin, "operators")
     stack.set("metered", freezeMode="quota", operatorNamespace=operator_home)
     stack.set("metered", createOperatorNamespace=False)
@@ -208,13 +194,13 @@ def test_freeze_by_quota_does_the_same(stack: Day2Stack, site: Callable[[str], S
     }
 
 
-def test_freeze_by_quota_in_the_operators_own_namespace_is_refused_in_preview(stack: Day2Stack) -> None:
+def test_freeze_by_quota_in_the_operators_own_namespace_is_refused_in_preview(stack: Stack) -> None:
     stack.set("shared", freezeMode="quota", freeze=True)
     refused = stack.preview(ok=False)
     assert "operatorNamespace" in refused.text or "operator_namespace" in refused.text
 
 
-def test_platform_can_be_created_frozen_and_destroyed_frozen(stack: Day2Stack, admin: Cluster) -> None:
+def test_platform_can_be_created_frozen_and_destroyed_frozen(stack: Stack, admin: Cluster) -> None:
     stack.set("asleep", freeze=True)
     stack.up()
     assert try_worker_pod(admin, "asleep") != ACCEPTED
@@ -225,18 +211,16 @@ def test_platform_can_be_created_frozen_and_destroyed_frozen(stack: Day2Stack, a
     assert admin.get(POLICY_BINDING, freeze_name("asleep")) is None
 
 
-def test_freeze_all_freezes_every_platform(stack: Day2Stack, admin: Cluster) -> None:
+def test_freeze_all_freezes_every_platform(stack: Stack, admin: Cluster) -> None:
     for name in ("all-a", "all-b"):
         stack.set(name)
-    stack.settings["freezeAll"] = True
+    stack.config["codecanvas:freezeAll"] = True
     stack.up()
     assert all(try_worker_pod(admin, name) != ACCEPTED for name in ("all-a", "all-b"))
     assert all(stack.outputs(name)["frozen"] is True for name in ("all-a", "all-b"))
 
 
-def test_another_argument_never_freezes_or_unfreezes(
-    stack: Day2Stack, site: Callable[[str], Site], admin: Cluster
-) -> None:
+def test_another_argument_never_freezes_or_unfreezes(stack: Stack, site: Callable[[str], Site], admin: Cluster) -> None:
     stack.set("steady")
     stack.up()
     site("steady").start(2)
@@ -252,7 +236,7 @@ def test_another_argument_never_freezes_or_unfreezes(
 
 
 def test_refresh_sees_a_removed_block_and_pods_that_run_although_frozen(
-    stack: Day2Stack, site: Callable[[str], Site], admin: Cluster
+    stack: Stack, site: Callable[[str], Site], admin: Cluster
 ) -> None:
     stack.set("pried", freeze=True)
     stack.up()
