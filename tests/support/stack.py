@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import yaml
 
 from codecanvas_provider.cluster import (
@@ -24,6 +25,7 @@ from codecanvas_provider.cluster import (
     Cluster,
 )
 from tests.support.names import unique
+from tests.support.victims import find_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -270,10 +272,16 @@ class Running:
             self.interrupt()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.communicate(timeout=30)
-        # Also what outlived the command itself.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        # Also what outlived the command itself; plugins are in process groups of their own.
+        for process in find_session(self.pid):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
         self._process.communicate()
+
+    @property
+    def pid(self) -> int:
+        """The command's process, which leads a session of its own."""
+        return self._process.pid
 
     def interrupt(self) -> None:
         """Press Ctrl-C: everything in the group gets the signal."""
