@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from codecanvas_provider.cluster import Cluster
 from tests.support.clusters import make_cluster
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 
     from tests.support.stack import Stack
     from tools.cluster import LocalCluster
+
+# How long an example takes says more about the machine's load than about the code.
+settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# The same examples in every run of CI, so that a change is judged by what it changed.
+settings.register_profile("ci", settings.get_profile("here"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
 @pytest.fixture(scope="session")

@@ -143,7 +143,7 @@ def split_by_us(command: str) -> list[str] | None:
 
 
 @given(text=_WORDS)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_words_are_split_as_bash_splits_them(directory: Path, text: str) -> None:
     ours = split_by_us(f"helm a{text}")
     bash = split_by_bash(f"helm a{text}", directory)
@@ -152,7 +152,7 @@ def test_words_are_split_as_bash_splits_them(directory: Path, text: str) -> None
 
 
 @given(text=st.text(alphabet="{},.ab~=' ", max_size=12))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_word_is_taken_that_bash_would_expand(directory: Path, text: str) -> None:
     ours = split_by_us(f"helm a {text}")
     assert ours is None or ours == split_by_bash(f"helm a {text}", directory)

@@ -147,14 +147,14 @@ def test_odd_literal_assignments_give_what_helm_gives(helm_values: HelmValues, t
 
 
 @given(text=SETS)
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 def test_any_set_gives_what_helm_gives(helm_values: HelmValues, text: str) -> None:
     flags = {"set": [text]}
     assert read_ours(flags) == read_helms(helm_values, flags)
 
 
 @given(text=JSONS)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_any_set_json_gives_what_helm_gives(helm_values: HelmValues, text: str) -> None:
     flags = {"json": [text]}
     assert read_ours(flags) == read_helms(helm_values, flags)
@@ -170,6 +170,6 @@ def test_any_set_json_gives_what_helm_gives(helm_values: HelmValues, text: str) 
         }
     )
 )
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_flags_override_each_other_as_in_helm(helm_values: HelmValues, flags: dict[str, list[str]]) -> None:
     assert read_ours(flags) == read_helms(helm_values, flags)

@@ -118,14 +118,14 @@ def test_what_helm_guesses_or_lets_pass_is_refused(helm_values: HelmValues, tmp_
 
 
 @given(scalar=_SCALAR_NOISE)
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_any_plain_scalar_means_what_it_means_to_helm(helm_values: HelmValues, tmp_path: Path, scalar: str) -> None:
     content = [f"a: {scalar}\n".encode()]
     assert read_ours(content) == read_helms(helm_values, tmp_path, content)
 
 
 @given(trees=st.lists(_MAPS, min_size=1, max_size=3))
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_files_override_each_other_as_in_helm(
     helm_values: HelmValues, tmp_path: Path, trees: list[dict[str, object]]
 ) -> None:

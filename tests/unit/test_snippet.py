@@ -372,7 +372,7 @@ _TEXTS = st.text(st.characters(exclude_categories=())) | st.text("helm upgrad -=
 
 
 @given(text=_TEXTS | _TEXTS.map("helm upgrade rel oci://h/c ".__add__))
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 def test_any_text_is_read_or_refused(directory: Path, text: str) -> None:
     try:
         snippet = parse_snippet(text, base_dir=directory)
@@ -414,7 +414,7 @@ def _damaged(draw: st.DrawFn) -> str:
 
 
 @given(text=_damaged())
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 def test_no_damage_makes_an_error_show_the_token(directory: Path, text: str) -> None:
     try:
         parse_snippet(text, base_dir=directory)
