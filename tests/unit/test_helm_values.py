@@ -76,10 +76,10 @@ def test_values_that_json_cannot_hold_are_refused(value: str) -> None:
 
 @pytest.mark.parametrize("name", list(HOSTILE))
 def test_a_hostile_file_is_refused_soon(name: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(HelmValuesError, match=f"deeper than {MAX_DEPTH}|more than {MAX_NODES}|too many values"):
         read_values(HOSTILE[name].encode())
-    assert time.monotonic() - started < SECONDS
+    assert time.process_time() - started < SECONDS
 
 
 def test_a_file_that_is_too_large_is_refused() -> None:

@@ -156,9 +156,9 @@ def test_source_of_another_type_is_refused(source: object) -> None:
 
 
 def test_text_of_two_megabytes_is_refused_quickly() -> None:
-    start = time.monotonic()
+    start = time.process_time()
     assert "is larger than 1 MiB" in faults_of(DOCUMENTED + "# x\n" * 2**19)[0]
-    assert time.monotonic() - start < PATIENCE_S
+    assert time.process_time() - start < PATIENCE_S
 
 
 @pytest.mark.parametrize(
@@ -305,10 +305,10 @@ def test_mapping_that_unfolds_enormously_is_refused_quickly() -> None:
     tree: list[object] = []
     for _ in range(40):
         tree = [tree] * 10
-    start = time.monotonic()
+    start = time.process_time()
     assert "holds more than 20000 values or 1 MiB" in faults_of(pod(volumes=tree))[0]
     assert "holds more than 20000 values or 1 MiB" in faults_of(pod(volumes=["x" * 10**6] * 100))[0]
-    assert time.monotonic() - start < PATIENCE_S
+    assert time.process_time() - start < PATIENCE_S
 
 
 def test_text_subclasses_become_texts() -> None:

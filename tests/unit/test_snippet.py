@@ -312,9 +312,9 @@ def test_hundreds_of_faults_are_cut_short(directory: Path) -> None:
     ["--set a[65536]= ", "$A ", "--x ", "{", "\u201c", "'' ", "\\\n", "<a> ", "--set a=1 ", "[0]", "a,", "9", "-"],
 )
 def test_the_longest_texts_are_read_soon(directory: Path, text: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     read_faults(f"helm upgrade rel {OCI} --set a{text * (65_000 // len(text))}", directory)
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 @pytest.fixture

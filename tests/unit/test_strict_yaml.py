@@ -216,16 +216,16 @@ BOMBS = {
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_bomb_is_refused_quickly(name: str) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     assert faults_of(BOMBS[name])
-    assert time.monotonic() - start < PATIENCE_S
+    assert time.process_time() - start < PATIENCE_S
 
 
 def test_largest_allowed_text_is_read_quickly() -> None:
-    start = time.monotonic()
+    start = time.process_time()
     assert load_yaml("a: |\n" + f"  {'x' * 100}\n" * 10_000)
     assert load_yaml("a: " + "x y\n " * 200_000)
-    assert time.monotonic() - start < PATIENCE_S
+    assert time.process_time() - start < PATIENCE_S
 
 
 YAMLISH = st.text(alphabet=st.sampled_from("ab1.0:-?[]{},&*!|>'\"%#@`~ \t\r\n<=_\\Ux\ufeff\x85é"), max_size=60)
