@@ -15,6 +15,7 @@ from .chart_values import derive_instance_id, owned_key_faults
 from .checks import (
     annotation_faults,
     dns_label_faults,
+    join_path,
     label_faults,
     release_name_faults,
     suggest,
@@ -220,7 +221,6 @@ def check_args(
             else:
                 typed[key] = value
     typed.setdefault("platform_name", name)
-    typed.setdefault("instance_id", derive_instance_id(str(typed["platform_name"])))
     faults += _value_faults(typed) + _combination_faults(typed, base_dir)
     propagated = {key: typed.pop(key, ()) for key in ("propagate_env", "propagate_paths")}
     try:
@@ -229,6 +229,7 @@ def check_args(
         faults += [_under_template(fault) for fault in error.faults]
     if faults:
         raise InvalidArgumentsError(_respell(fault, spell) for fault in faults)
+    typed.setdefault("instance_id", derive_instance_id(typed["platform_name"]))
     return PlatformArgs(base_dir=base_dir, **typed)
 
 
@@ -337,7 +338,9 @@ def _in_template(fault: Fault) -> Fault:
 
 def _unknown_fault(key: str, spell: Callable[[str], str]) -> Fault:
     known = [spell(name) for name in ARGUMENTS]
-    return Fault(key, "there is no such argument", suggest(key, known) or "see the arguments in the README")
+    return Fault(
+        join_path("", key), "there is no such argument", suggest(key, known) or "see the arguments in the README"
+    )
 
 
 def _head(path: str) -> str:
@@ -371,7 +374,25 @@ def _check_type(key: str, value: Any) -> tuple[Any, Fault | None]:
     if kind == "str" and isinstance(value, int) and not isinstance(value, bool):
         value = str(value)  # `pulumi config set --path` stores a version `2` as a number
     problem = _type_problem(kind, value)
+    if not problem and _holds_unsendable(value):
+        return None, Fault(key, "holds a NUL or half a character, which no text of Kubernetes may", "remove it")
     return value, Fault(key, problem) if problem else None
+
+
+_UNSENDABLE = re.compile("[\0\ud800-\udfff]")
+
+
+def _holds_unsendable(value: object) -> bool:
+    """Say whether a text at any depth cannot be sent to the engine or stored in the cluster."""
+    pending, seen = [value], set()
+    while pending:
+        item = pending.pop()
+        if isinstance(item, str) and _UNSENDABLE.search(item):
+            return True
+        if isinstance(item, (Mapping, list, tuple)) and id(item) not in seen:
+            seen.add(id(item))
+            pending += [*item, *item.values()] if isinstance(item, Mapping) else item
+    return False
 
 
 def _type_problem(kind: str, value: Any) -> str:

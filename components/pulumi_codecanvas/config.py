@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .args import PlatformArgs, check_args, from_camel, to_camel
-from .checks import suggest
+from .checks import join_path, suggest
 from .connection import place_of_args
 from .errors import Fault, InvalidArgumentsError
 
@@ -30,7 +30,7 @@ def read_platforms(config: Mapping[str, Any], *, base_dir: Path) -> dict[str, di
 
     """
     faults = [
-        Fault(key, "there is no such key", suggest(key, KEYS) or "there are `platforms` and `freezeAll`")
+        Fault(join_path("", key), "there is no such key", suggest(key, KEYS) or "there are `platforms` and `freezeAll`")
         for key in config
         if key not in KEYS
     ]
@@ -44,9 +44,10 @@ def read_platforms(config: Mapping[str, Any], *, base_dir: Path) -> dict[str, di
     platforms: dict[str, dict[str, Any]] = {}
     checked: dict[str, PlatformArgs] = {}
     for name in sorted(named, key=str):
+        path = join_path("platforms", str(name))
         given = named[name] if named[name] is not None else {}
         if not isinstance(given, Mapping):
-            faults.append(Fault(f"platforms.{name}", "must be a mapping of arguments", _EXAMPLE))
+            faults.append(Fault(path, "must be a mapping of arguments", _EXAMPLE))
             continue
         args = from_camel(given)
         if freeze_all is True:
@@ -55,7 +56,7 @@ def read_platforms(config: Mapping[str, Any], *, base_dir: Path) -> dict[str, di
         try:
             checked[str(name)] = check_args(str(name), args, base_dir=base_dir, spell=to_camel)
         except InvalidArgumentsError as error:
-            faults += [fault.within(f"platforms.{name}") for fault in error.faults]
+            faults += [fault.within(path) for fault in error.faults]
     faults += _clashes(checked)
     if faults:
         raise InvalidArgumentsError(faults)
@@ -76,7 +77,7 @@ def _clashes(checked: Mapping[str, PlatformArgs]) -> list[Fault]:
                 cause = f"`{claim[-1]}` is taken by platform `{first}`" + (
                     " on the same cluster" if len(claim) > 2 else ""
                 )
-                faults.append(Fault(f"platforms.{name}.{argument}", cause, "give each platform its own"))
+                faults.append(Fault(f"{join_path('platforms', name)}.{argument}", cause, "give each platform its own"))
     return faults
 
 

@@ -32,7 +32,7 @@ class Fault:
 
     def within(self, prefix: str) -> Fault:
         """Give the same fault as seen from an outer mapping."""
-        joint = "" if prefix.endswith(":") else "."
+        joint = "" if prefix.endswith(":") or self.path.startswith("[") else "."
         path = joint.join(part for part in (prefix, self.path) if part)
         return Fault(path, self.cause, self.remedy)
 

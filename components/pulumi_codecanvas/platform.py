@@ -11,6 +11,7 @@ import pulumi
 
 from pulumi_codecanvas import chart_values, freeze, hardening, storage
 from pulumi_codecanvas.args import ComputingPlatformArgs, PlatformArgs, check_args, is_plain, to_camel
+from pulumi_codecanvas.checks import join_path
 from pulumi_codecanvas.cluster_access import find_access
 from pulumi_codecanvas.connection import (
     contradictions,
@@ -123,7 +124,7 @@ def _check(name: str, args: Mapping[str, Any]) -> PlatformArgs:
     try:
         return check_args(name, args, base_dir=Path.cwd())
     except InvalidArgumentsError as error:
-        raise ArgumentsError(fault.within(name) for fault in error.faults) from None
+        raise ArgumentsError(fault.within(join_path("", name)) for fault in error.faults) from None
 
 
 class _Builder:

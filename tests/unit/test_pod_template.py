@@ -22,6 +22,7 @@ from pulumi_codecanvas.pod_template import (
     worker_pod,
 )
 from pulumi_codecanvas.propagation import ENV_KEYS_VARIABLE, PATHS_VARIABLE
+from tests.support.faults import fault
 
 HERE = Path(__file__).parent
 PATIENCE_S = 5.0
@@ -155,6 +156,12 @@ def test_source_of_another_type_is_refused(source: object) -> None:
     assert fault.endswith("give YAML text, a mapping, or the path of a .yaml or .yml file")
 
 
+@fault(
+    49,
+    "A pod template of 2 MB",
+    happens="It is refused in the preview, with the limit of 1 MiB.",
+    user="Make the template smaller.",
+)
 def test_text_of_two_megabytes_is_refused_quickly() -> None:
     start = time.process_time()
     assert "is larger than 1 MiB" in faults_of(DOCUMENTED + "# x\n" * 2**19)[0]
