@@ -21,7 +21,7 @@ from .checks import (
     suggest,
     type_name,
 )
-from .connection import contradictions
+from .connection import brought_faults, contradictions, values_faults
 from .errors import Fault, InvalidArgumentsError
 from .freeze import freeze_faults
 from .hardening import limits_faults, pod_security_faults, quota_faults, service_account_faults
@@ -47,7 +47,7 @@ class ComputingPlatformArgs(TypedDict, total=False):
     resource's name."""
     instance_id: Input[str]
     """The operator's instance ID (`operator.secret.instanceId`). Defaults to a UUID derived from the platform's name,
-    the same on every machine and in every run."""
+    the same on every machine and in every run. Excludes `connection_snippet`, which brings its own."""
     namespace: str
     """Kubernetes namespace in which dev environments run. A change replaces the platform. Defaults to
     `platform_name`."""
@@ -88,16 +88,17 @@ class ComputingPlatformArgs(TypedDict, total=False):
     release_name: str
     """Name of the Helm release, used as it is. Defaults to `codecanvas-operator`."""
     values: Input[Mapping[str, Any]]
-    """Helm values, merged under those that this package sets. Overriding a key that the package owns is an error that
-    names it."""
+    """Helm values, merged under those that this package sets, or on top of a snippet's. Overriding a key that the
+    package owns is an error that names it."""
     private_key: Input[str]
     """Private key of the connection: an EC P-256 key as PEM. Defaults to a generated one."""
     token_version: str
-    """A change makes a new key and restarts the operator on it. Defaults to `"1"`."""
+    """A change makes a new key and restarts the operator on it. Defaults to `"1"`. Without effect on a key of your
+    own; excludes `connection_snippet`."""
     connection_snippet: Input[str]
     """The `helm upgrade` command from the platform's settings page in CodeCanvas, with the generated token in it.
-    Chart, version, release, namespace and every `--set` value come from it. Excludes `private_key` and
-    `server_url`."""
+    Chart, version, release, namespace and every `--set` value come from it. Excludes `private_key`, `server_url`,
+    `instance_id` and `token_version`."""
     freeze: bool
     """Block new dev environments and stop the running ones; volumes stay. Defaults to `false`."""
     freeze_reason: str
@@ -132,7 +133,7 @@ class ComputingPlatformArgs(TypedDict, total=False):
     context: str
     """Context of the kubeconfig to use. Defaults to its current one."""
     timeout: int
-    """Seconds that the Helm release may take to become ready. Defaults to 600."""
+    """Seconds that the Helm release may take to become ready. Defaults to a snippet's `--timeout`, else to 600."""
     skip_await: bool
     """Do not wait for the release's workloads to become ready. Defaults to `false`."""
 
@@ -158,7 +159,7 @@ class PlatformArgs:
     platform_name: str
     pod_template: PodTemplate
     base_dir: Path
-    instance_id: Any
+    instance_id: Any = None
     server_url: Any = None
     namespace: str | None = None
     create_namespace: bool = True
@@ -191,7 +192,7 @@ class PlatformArgs:
     storage: Any = None
     kubeconfig: Any = None
     context: str | None = None
-    timeout: int = 600
+    timeout: int | None = None
     skip_await: bool = False
 
 
@@ -222,6 +223,8 @@ def check_args(
                 typed[key] = value
     typed.setdefault("platform_name", name)
     faults += _value_faults(typed) + _combination_faults(typed, base_dir)
+    if "connection_snippet" not in typed:
+        typed.setdefault("instance_id", derive_instance_id(str(typed["platform_name"])))
     propagated = {key: typed.pop(key, ()) for key in ("propagate_env", "propagate_paths")}
     try:
         typed["pod_template"] = load_pod_template(typed.get("pod_template"), base_dir=base_dir, **propagated)
@@ -279,7 +282,8 @@ def _value_faults(typed: Mapping[str, Any]) -> list[Fault]:
     if isinstance(typed.get("private_key"), str):
         faults += [fault.within("private_key") for fault in private_key_faults(typed["private_key"])]
     if isinstance(typed.get("values"), Mapping):
-        faults += owned_key_faults(typed["values"])
+        check_values = values_faults if "connection_snippet" in typed else owned_key_faults
+        faults += check_values(typed["values"])
     if isinstance(typed.get("server_url"), str):
         faults += _url_faults(typed["server_url"])
     return faults
@@ -298,15 +302,13 @@ def _url_faults(url: str) -> list[Fault]:
 
 def _combination_faults(typed: Mapping[str, Any], base_dir: Path) -> list[Fault]:
     """Check arguments against each other."""
-    faults = _source_faults(typed)
-    snippet = typed.get("connection_snippet")
-    if isinstance(snippet, str):
-        try:
-            faults += contradictions(typed, parse_snippet(snippet, base_dir=base_dir))
-        except InvalidArgumentsError as error:
-            faults += [fault.within("connection_snippet") for fault in error.faults]
+    if "connection_snippet" in typed:
+        return brought_faults(typed) + _snippet_faults(typed, base_dir)
     namespace = typed.get("namespace", typed["platform_name"])
-    faults += freeze_faults(typed.get("freeze_mode", "policy"), namespace, typed.get("operator_namespace", namespace))
+    faults = freeze_faults(typed.get("freeze_mode", "policy"), namespace, typed.get("operator_namespace", namespace))
+    if "server_url" not in typed:
+        remedy = "give the address that the operator dials, or a connectionSnippet"
+        faults.insert(0, Fault("server_url", "is missing", remedy))
     if typed.get("chart_repository") and str(typed.get("chart", "")).startswith("oci://"):
         faults.append(Fault("chart_repository", "does not go with an oci:// chart", "put the registry into `chart`"))
     if ("chart_username" in typed) != ("chart_password" in typed):
@@ -315,16 +317,15 @@ def _combination_faults(typed: Mapping[str, Any], base_dir: Path) -> list[Fault]
     return faults
 
 
-def _source_faults(typed: Mapping[str, Any]) -> list[Fault]:
-    """Check that the connection comes from a snippet or from a server's address, not from both or neither."""
-    if "connection_snippet" not in typed:
-        needed = "give the address that the operator dials, or a connectionSnippet"
-        return [] if "server_url" in typed else [Fault("server_url", "is missing", needed)]
-    return [
-        Fault(key, "does not go with a connection snippet, which brings its own", "remove one of the two")
-        for key in ("server_url", "private_key")
-        if key in typed
-    ]
+def _snippet_faults(typed: Mapping[str, Any], base_dir: Path) -> list[Fault]:
+    """Check a snippet whose text is known now."""
+    snippet = typed["connection_snippet"]
+    if not isinstance(snippet, str):
+        return []
+    try:
+        return contradictions(typed, parse_snippet(snippet, base_dir=base_dir))
+    except InvalidArgumentsError as error:
+        return [fault.within("connection_snippet") for fault in error.faults]
 
 
 def _under_template(fault: Fault) -> Fault:

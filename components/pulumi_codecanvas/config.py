@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from .args import PlatformArgs, check_args, from_camel, to_camel
 from .checks import join_path, suggest
-from .connection import place_of_args
+from .connection import Place, place_of_args, place_of_snippet
 from .errors import Fault, InvalidArgumentsError
+from .snippet import parse_snippet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,13 +85,17 @@ def _clashes(checked: Mapping[str, PlatformArgs]) -> list[Fault]:
 def _claims(args: PlatformArgs) -> list[tuple[str, tuple[Any, ...]]]:
     """List what a platform must have for itself: argument and claim."""
     claims: list[tuple[str, tuple[Any, ...]]] = [("platformName", ("name", args.platform_name))]
-    if args.connection_snippet is not None and args.namespace is None:
-        return claims
     cluster = (args.kubeconfig, args.context)
-    place = place_of_args(args)
+    place = _place(args)
     claims.append(("namespace", ("namespace", *cluster, place.namespace)))
     release = f"{place.operator_namespace}/{place.release_name}"
     claims.append(("releaseName", ("release", *cluster, release)))
     if args.create_operator_namespace and place.operator_namespace != place.namespace:
         claims.append(("createOperatorNamespace", ("namespace", *cluster, place.operator_namespace)))
     return claims
+
+
+def _place(args: PlatformArgs) -> Place:
+    if args.connection_snippet is None:
+        return place_of_args(args)
+    return place_of_snippet(vars(args), parse_snippet(args.connection_snippet, base_dir=args.base_dir))

@@ -8,12 +8,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .chart_values import DEFAULT_CHART, DEFAULT_CHART_VERSION, DEFAULT_RELEASE_NAME
+from .chart_values import DEFAULT_CHART, DEFAULT_CHART_VERSION, DEFAULT_RELEASE_NAME, owned_key_faults
 from .errors import Fault
+from .freeze import freeze_faults
 
 if TYPE_CHECKING:
     from .args import PlatformArgs
     from .snippet import Snippet
+
+
+DEFAULT_TIMEOUT = 600
+"""Seconds that a release may take where neither the arguments nor a snippet say so."""
+
+SECRET_FIELDS = frozenset({"chart_username", "chart_password"})
+"""Fields of a `Place` that stay secret where they come from a snippet."""
+
+_BROUGHT = {
+    "server_url": "",
+    "private_key": "",
+    "instance_id": "",
+    "token_version": "; to rotate, paste the snippet with a newly generated token",
+}
+"""Arguments that a snippet leaves no room for, and what else there is to say about each."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -29,6 +45,7 @@ class Place:
     chart_username: Any
     chart_password: Any
     devel: bool
+    timeout: int
 
 
 def place_of_args(args: PlatformArgs) -> Place:
@@ -46,6 +63,7 @@ def place_of_args(args: PlatformArgs) -> Place:
         chart_username=args.chart_username,
         chart_password=args.chart_password,
         devel=False,
+        timeout=args.timeout or DEFAULT_TIMEOUT,
     )
 
 
@@ -60,15 +78,46 @@ def place_of_snippet(args: Mapping[str, Any], snippet: Snippet) -> Place:
         release_name=snippet.release_name or args.get("release_name") or DEFAULT_RELEASE_NAME,
         chart=snippet.chart,
         chart_version=snippet.chart_version or args.get("chart_version"),
-        chart_repository=snippet.chart_repository or args.get("chart_repository"),
+        chart_repository=snippet.chart_repository,
         chart_username=snippet.chart_username or args.get("chart_username"),
         chart_password=snippet.chart_password or args.get("chart_password"),
         devel=snippet.devel,
+        timeout=args.get("timeout") or snippet.timeout or DEFAULT_TIMEOUT,
     )
 
 
+def brought_faults(args: Mapping[str, Any]) -> list[Fault]:
+    """Refuse the arguments beside which a snippet makes no sense; `args` holds what was given and no defaults."""
+    return [
+        Fault(key, "does not go with a connection snippet, which brings its own", "remove one of the two" + more)
+        for key, more in _BROUGHT.items()
+        if args.get(key) is not None
+    ]
+
+
+def values_faults(values: object) -> list[Fault]:
+    """Refuse values that would replace what the chart's public keys take from the snippet."""
+    return [
+        Fault(fault.path, "comes from the connection snippet", "change it in the snippet's text")
+        for fault in owned_key_faults(values)
+    ]
+
+
 def contradictions(args: Mapping[str, Any], snippet: Snippet) -> list[Fault]:
-    """Find arguments that say something else than the snippet; each fault shows both."""
+    """Find arguments that do not go with what the snippet says.
+
+    Where two say different things the fault shows both, except for a registry's login, which it never shows.
+    """
+    place = place_of_snippet(args, snippet)
+    return [
+        *_differences(args, snippet),
+        *_double_logins(args, snippet),
+        *_apart(args, snippet),
+        *freeze_faults(args.get("freeze_mode", "policy"), place.namespace, place.operator_namespace),
+    ]
+
+
+def _differences(args: Mapping[str, Any], snippet: Snippet) -> list[Fault]:
     pairs = {
         "chart": snippet.chart,
         "chart_version": snippet.chart_version,
@@ -77,11 +126,25 @@ def contradictions(args: Mapping[str, Any], snippet: Snippet) -> list[Fault]:
         "operator_namespace": snippet.namespace,
         "namespace": target_namespace(snippet) or (None if args.get("operator_namespace") else snippet.namespace),
     }
-    return [
+    faults = [
         Fault(name, f"is `{args[name]}`, but the connection snippet says `{theirs}`", "remove one of the two")
         for name, theirs in pairs.items()
         if args.get(name) is not None and theirs is not None and args[name] != theirs
-    ] + _apart(args, snippet)
+    ]
+    repository = args.get("chart_repository")
+    if repository is not None and snippet.chart_repository is None:
+        cause = f"is `{repository}`, but the connection snippet takes its chart from `{snippet.chart}`"
+        faults.append(Fault("chart_repository", cause, "remove one of the two"))
+    return faults
+
+
+def _double_logins(args: Mapping[str, Any], snippet: Snippet) -> list[Fault]:
+    """Refuse a login that is given twice, the same or not: that could not be told without comparing secrets."""
+    return [
+        Fault(f"chart_{name}", f"is given, and `--{name}` stands in the connection snippet", "remove one of the two")
+        for name in ("username", "password")
+        if args.get(f"chart_{name}") is not None and getattr(snippet, f"chart_{name}") is not None
+    ]
 
 
 def target_namespace(snippet: Snippet) -> str | None:
@@ -99,10 +162,19 @@ def snippet_fingerprint(snippet: Snippet) -> str:
 
 def snippet_key(snippet: Snippet) -> str | None:
     """Give the private key of a snippet that uses the documented value name."""
+    return _documented_secret(snippet, "jwtPrivateKey")
+
+
+def snippet_instance_id(snippet: Snippet) -> str | None:
+    """Give the instance ID of a snippet that uses the documented value name."""
+    return _documented_secret(snippet, "instanceId")
+
+
+def _documented_secret(snippet: Snippet, name: str) -> str | None:
     operator = snippet.values.get("operator")
     secret = operator.get("secret") if isinstance(operator, Mapping) else None
-    key = secret.get("jwtPrivateKey") if isinstance(secret, Mapping) else None
-    return key if isinstance(key, str) else None
+    found = secret.get(name) if isinstance(secret, Mapping) else None
+    return found if isinstance(found, str) else None
 
 
 def _apart(args: Mapping[str, Any], snippet: Snippet) -> list[Fault]:

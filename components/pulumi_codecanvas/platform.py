@@ -14,11 +14,14 @@ from pulumi_codecanvas.args import ComputingPlatformArgs, PlatformArgs, check_ar
 from pulumi_codecanvas.checks import join_path
 from pulumi_codecanvas.cluster_access import find_access
 from pulumi_codecanvas.connection import (
+    SECRET_FIELDS,
     contradictions,
     place_of_args,
     place_of_snippet,
     snippet_fingerprint,
+    snippet_instance_id,
     snippet_key,
+    values_faults,
 )
 from pulumi_codecanvas.errors import InvalidArgumentsError
 from pulumi_codecanvas.hooks import explain_existing_namespace, explain_release
@@ -58,8 +61,8 @@ class ComputingPlatform(pulumi.ComponentResource):
 
     platform_name: pulumi.Output[str]
     """Name of the connection in CodeCanvas."""
-    instance_id: pulumi.Output[str]
-    """The operator's instance ID."""
+    instance_id: pulumi.Output[str | None]
+    """The operator's instance ID; secret where it comes from a snippet, none where the snippet has it elsewhere."""
     namespace: pulumi.Output[str]
     """Namespace in which dev environments run."""
     operator_namespace: pulumi.Output[str]
@@ -79,7 +82,8 @@ class ComputingPlatform(pulumi.ComponentResource):
     token: pulumi.Output[str | None]
     """The private key that the operator connects with, secret."""
     application_values: pulumi.Output[dict[str, Any] | None]
-    """Values for the CodeCanvas application's chart that make the platform connect with no click."""
+    """Values for the CodeCanvas application's chart that make the platform connect with no click; none with a
+    snippet, which the application has given itself."""
     connection: pulumi.Output[list[dict[str, str]]]
     """The connection checks: name, status (`Success`, `Failed`, `Skipped`) and message of each."""
     frozen: pulumi.Output[bool]
@@ -156,7 +160,7 @@ class _Builder:
         test = self._add_test(release, fingerprint, after=[environments])
         return {
             "platform_name": self.args.platform_name,
-            "instance_id": self.args.instance_id,
+            "instance_id": self._instance_id(),
             "namespace": self.namespace,
             "operator_namespace": self.operator_namespace,
             "release_name": self._place("release_name"),
@@ -200,9 +204,13 @@ class _Builder:
         """One fact of the connection: plain from the arguments, an Output from a snippet."""
         if self.snippet is None:
             return getattr(place_of_args(self.args), field)
-        return pulumi.Output.unsecret(
-            self.snippet.apply(lambda snippet: getattr(place_of_snippet(vars(self.args), snippet), field))
-        )
+        found = self.snippet.apply(lambda snippet: getattr(place_of_snippet(vars(self.args), snippet), field))
+        return found if field in SECRET_FIELDS else pulumi.Output.unsecret(found)
+
+    def _instance_id(self) -> Any:
+        if self.snippet is None:
+            return self.args.instance_id
+        return self.snippet.apply(snippet_instance_id)
 
     def _add_namespace(self) -> KubernetesObject | None:
         args = self.args
@@ -373,14 +381,14 @@ class _Builder:
             "atomic": True,
             "cleanupOnFail": True,
             "maxHistory": MAX_HISTORY,
-            "timeout": args.timeout,
+            "timeout": self._place("timeout"),
             "skipAwait": args.skip_await,
         }
         watched = {
             **self.access,
             "namespace": props["namespace"],
             "releaseName": props["name"],
-            "timeout": args.timeout,
+            "timeout": props["timeout"],
         }
         ask = pulumi.InvokeOptions(parent=self.parent, provider=self.children.get("codecanvas"), version=VERSION)
         hooks = explain_release(f"{self.stem}-release", watched, ask)
@@ -395,7 +403,8 @@ class _Builder:
         values = self.args.values
         if self.snippet is not None:
             both = pulumi.Output.all(self.snippet, values or {})
-            return pulumi.Output.secret(both.apply(lambda pair: chart_values.merge_values(pair[0].values, pair[1])))
+            name = self.args.platform_name
+            return pulumi.Output.secret(both.apply(lambda pair: _merged_values(name, pair[0], pair[1])))
         facts = {
             "server_url": self.args.server_url,
             "private_key": private_key,
@@ -448,12 +457,15 @@ class _Builder:
             "freezeReason": args.freeze_reason,
             "storageClass": classes.get("StorageClass"),
             "volumeSnapshotClass": classes.get("VolumeSnapshotClass"),
-            "timeout": args.timeout,
+            "timeout": self._place("timeout"),
             "triggers": {"revision": release.status_of_release.apply(lambda status: status.get("revision"))},
         }
         return ConnectionTest(f"{self.stem}-test", props, self._options(after=[*after, *self.classes]))
 
     def _application_values(self, public_key: Any) -> Any:
+        """Give what the application needs to know; nothing where a snippet shows that it knows the platform."""
+        if self.snippet is not None:
+            return None
         known = pulumi.Output.all(
             name=self.args.platform_name,
             instance_id=self.args.instance_id,
@@ -488,6 +500,13 @@ def _checked_values(platform_name: str, known: dict[str, Any]) -> dict[str, Any]
     if faults:
         raise ArgumentsError(fault.within(platform_name) for fault in faults)
     return chart_values.operator_values(**known)
+
+
+def _merged_values(platform_name: str, snippet: Snippet, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge the user's values over a snippet's, after the check that plain ones got earlier."""
+    if faults := values_faults(values):
+        raise ArgumentsError(fault.within(platform_name) for fault in faults)
+    return chart_values.merge_values(snippet.values, values)
 
 
 def _public_half(private_key: str | None) -> str | None:

@@ -96,19 +96,41 @@ def application_values(
     ] = None,
     stack: Stack = None,
     cwd: Directory = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Print those of every platform, each under the platform's name.")
+    ] = False,
 ) -> None:
     """Print values for the CodeCanvas application's chart that connect a platform with no click.
 
-    The chart takes one platform, so with several in the stack one has to be named. Holds no secret.
+    One application preloads one platform, so with several in the stack one has to be named, or --all gives a map from
+    each platform's name to its values, from which to take one for each application. Holds no private key.
     """
     platforms = _read(stack, cwd)
+    if every:
+        if platform is not None:
+            _give_up("--all and --platform exclude each other")
+        if not platforms:
+            _choose(platforms, None)
+        known = {found.name: found.application_values for found in platforms if found.application_values}
+        _complain([_no_values(found.name) for found in platforms if found.name not in known])
+        if not known:
+            raise typer.Exit(UNUSABLE)
+        typer.echo(yaml.safe_dump(known, sort_keys=False), nl=False)
+        return
     if platform is None and len(platforms) > 1:
         names = ", ".join(found.name for found in platforms)
-        _give_up(f"the application's chart takes one platform; name it with --platform: {names}")
+        _give_up(f"the application's chart takes one platform; name it with --platform, or print --all: {names}")
     chosen = _choose(platforms, platform)
     if chosen.application_values is None:
-        _give_up(f"platform {chosen.name} has no such values: its token is not a key of which they could be made")
+        _give_up(_no_values(chosen.name))
     typer.echo(yaml.safe_dump(chosen.application_values, sort_keys=False), nl=False)
+
+
+def _no_values(name: str) -> str:
+    return (
+        f"platform {name} has no such values: either `pulumi up` did not come to it yet, or it is connected by a"
+        " snippet, and so known to the application already"
+    )
 
 
 def main() -> None:

@@ -46,7 +46,7 @@ class PlatformState:
     @property
     def application_values(self) -> dict[str, Any] | None:
         """The fragment of the application chart's values; None where the key is not known here."""
-        found = self.outputs.get("applicationValues")
+        found = _reveal(self.outputs.get("applicationValues"))
         return found if isinstance(found, dict) else None
 
 
@@ -62,8 +62,8 @@ def read_platforms(stack: str | None, directory: str | None) -> list[PlatformSta
     """
     resources = _export(stack, directory)
     platforms = find_platforms(resources)
-    if any(_holds_secret(platform.inputs) for platform in platforms):
-        # A kubeconfig is kept as a secret; only where there is one, secrets are asked for.
+    if any(_holds_secret(platform.inputs) or _holds_secret(platform.application_values) for platform in platforms):
+        # A kubeconfig is kept as a secret, and an instance ID may be; only where there is one, secrets are asked for.
         platforms = find_platforms(_export(stack, directory, "--show-secrets"))
     return platforms
 

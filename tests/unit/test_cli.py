@@ -4,6 +4,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from codecanvas_provider import cli, stack_state
@@ -119,8 +120,29 @@ def test_application_values_are_those_of_one_platform(run: Any) -> None:
     several = run([state("eu"), state("us")], "application-values")
     assert several.exit_code == UNUSABLE
     assert several.stdout == ""
-    assert "--platform: eu, us" in several.stderr
+    assert "--platform, or print --all: eu, us" in several.stderr
     assert run([state("eu"), state("us")], "application-values", "--platform", "us").exit_code == 0
+
+
+def test_all_application_values_are_one_map_by_platform(run: Any) -> None:
+    snippet = PlatformState("ap", {}, None, [], {})
+    shown = run([snippet, state("eu"), state("us")], "application-values", "--all")
+    assert shown.exit_code == 0
+    assert yaml.safe_load(shown.stdout) == {"eu": VALUES, "us": VALUES}
+    assert "platform ap has no such values" in shown.stderr
+    assert run([snippet], "application-values", "--all").exit_code == UNUSABLE
+    assert run([], "application-values", "--all").exit_code == UNUSABLE
+    assert run([state()], "application-values", "--all", "--platform", "eu").exit_code == UNUSABLE
+
+
+def test_application_values_that_the_state_seals_are_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    def export(_stack: object, _directory: object, *options: str) -> list[dict[str, Any]]:
+        content = {"plaintext": json.dumps(VALUES)} if options else {"ciphertext": "v1:x"}
+        return exported(applicationValues={**SECRET_MARK, **content})
+
+    monkeypatch.setattr(stack_state, "_export", export)
+    shown = CliRunner().invoke(app, ["application-values"])
+    assert yaml.safe_load(shown.stdout) == VALUES
 
 
 def test_application_values_are_refused_where_the_key_is_unknown(run: Any) -> None:

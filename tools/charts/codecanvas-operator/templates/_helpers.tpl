@@ -43,3 +43,7 @@ fsGroup: 65532
 seccompProfile:
   type: RuntimeDefault
 {{- end }}
+
+{{- define "codecanvas-operator.targetNamespace" -}}
+{{ .Values.operator.targetNamespace | default .Release.Namespace }}
+{{- end }}

@@ -1,0 +1,158 @@
+"""A connection from a snippet beside a platform's other arguments: who decides what, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pulumi_codecanvas.args import PlatformArgs, check_args, to_camel
+from pulumi_codecanvas.config import read_platforms
+from pulumi_codecanvas.connection import Place, place_of_args, place_of_snippet, snippet_fingerprint
+from pulumi_codecanvas.errors import InvalidArgumentsError
+from pulumi_codecanvas.snippet import parse_snippet
+
+HERE = Path(__file__).parent
+TOKEN = "tK9xQz7LmR2vBn5cWp8"
+CHART = "oci://registry.example.com/charts/codecanvas-operator"
+VALUES = f"--set operator.targetNamespace=eu --set a.token={TOKEN}"
+SNIPPET = f"helm upgrade --install cc {CHART} --version 2025.1.2 -n eu {VALUES}"
+
+
+def check(snippet: str | None = SNIPPET, **arguments: Any) -> PlatformArgs:
+    return check_args("eu", {"connection_snippet": snippet, **arguments}, base_dir=HERE)
+
+
+def place(snippet: str = SNIPPET, **arguments: Any) -> Place:
+    return place_of_snippet(vars(check(snippet, **arguments)), parse_snippet(snippet, base_dir=HERE))
+
+
+def refused(snippet: str | None = SNIPPET, **arguments: Any) -> list[str]:
+    with pytest.raises(InvalidArgumentsError) as caught:
+        check(snippet, **arguments)
+    faults = [str(fault) for fault in caught.value.faults]
+    assert TOKEN not in "".join(faults)
+    return faults
+
+
+def test_a_snippet_alone_decides_chart_version_release_and_namespaces() -> None:
+    found = place()
+    assert (found.chart, found.chart_version, found.release_name) == (CHART, "2025.1.2", "cc")
+    assert (found.namespace, found.operator_namespace) == ("eu", "eu")
+
+
+def test_arguments_that_say_the_same_are_taken() -> None:
+    assert check(chart=CHART, chart_version="2025.1.2", release_name="cc", namespace="eu", operator_namespace="eu")
+
+
+def test_arguments_fill_in_what_a_snippet_leaves_open() -> None:
+    found = place(f"helm upgrade cc {CHART} --set a={TOKEN}", namespace="envs", chart_version="7")
+    assert (found.namespace, found.operator_namespace, found.chart_version) == ("envs", "envs", "7")
+    assert place(f"helm upgrade cc {CHART}").namespace == "eu"
+
+
+@pytest.mark.parametrize(
+    ("argument", "ours", "theirs"),
+    [
+        ("chart", "oci://elsewhere.example.com/c", CHART),
+        ("chart_version", "2024.3.0", "2025.1.2"),
+        ("chart_repository", "https://charts.example.com", CHART),
+        ("release_name", "other", "cc"),
+        ("namespace", "us", "eu"),
+        ("operator_namespace", "operators", "eu"),
+    ],
+)
+def test_an_argument_that_contradicts_is_one_fault_that_shows_both(argument: str, ours: str, theirs: str) -> None:
+    [fault] = refused(**{argument: ours})
+    assert fault.startswith(f"{argument}: ")
+    assert f"`{ours}`" in fault
+    assert f"`{theirs}`" in fault
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("server_url", "http://x:8098"),
+        ("instance_id", "7"),
+        ("token_version", "2"),
+        ("private_key", "-----BEGIN"),
+    ],
+)
+def test_what_a_snippet_brings_may_not_be_given_too(argument: str, value: str) -> None:
+    faults = refused(**{argument: value})
+    assert any(fault.startswith(f"{argument}: does not go with a connection snippet") for fault in faults)
+
+
+def test_a_login_given_twice_is_refused_and_not_shown() -> None:
+    snippet = SNIPPET + " --username me --password pS9word"
+    faults = refused(snippet, chart_username="someone", chart_password="pS9word")
+    assert [fault.partition(":")[0] for fault in faults] == ["chart_username", "chart_password"]
+    assert not any(secret in "".join(faults) for secret in ("pS9word", "someone"))
+
+
+def test_half_a_login_may_come_from_the_arguments() -> None:
+    found = place(SNIPPET + " --username me", chart_password="pS9word")
+    assert (found.chart_username, found.chart_password) == ("me", "pS9word")
+
+
+def test_namespaces_that_a_snippet_splits_have_to_be_confirmed() -> None:
+    snippet = SNIPPET.replace("-n eu", "-n operators")
+    [fault] = refused(snippet)
+    assert "`operators`" in fault
+    assert "`eu`" in fault
+    found = place(snippet, operator_namespace="operators")
+    assert (found.namespace, found.operator_namespace) == ("eu", "operators")
+    # A freeze by quota needs this very thing, and looks at the snippet's namespaces.
+    assert check(snippet, operator_namespace="operators", freeze_mode="quota").freeze_mode == "quota"
+    assert "freeze_mode" in refused(freeze_mode="quota")[0]
+
+
+def test_timeout_is_the_argument_s_else_the_snippet_s() -> None:
+    assert place(SNIPPET + " --timeout 5m").timeout == 300
+    assert place(SNIPPET + " --timeout 5m", timeout=900).timeout == 900
+    assert place().timeout == 600
+    assert place_of_args(check(None, server_url="http://x:8098", timeout=42)).timeout == 42
+
+
+@pytest.mark.parametrize(
+    ("values", "path"),
+    [
+        ({"operator": {"secret": {"jwtPrivateKey": "x"}}}, "values.operator.secret.jwtPrivateKey"),
+        ({"operator": None}, "values.operator"),
+        ({"operator": {"targetNamespace": "us"}}, "values.operator.targetNamespace"),
+    ],
+)
+def test_values_may_not_change_what_connects(values: dict[str, Any], path: str) -> None:
+    [fault] = refused(values=values)
+    assert fault == f"{path}: comes from the connection snippet; change it in the snippet's text"
+    assert check(values={"replicaCount": 2, "operator": {"more": 1}}).values
+
+
+def test_a_fingerprint_tells_tokens_apart_and_not_spellings() -> None:
+    digests = [
+        snippet_fingerprint(parse_snippet(text, base_dir=HERE))
+        for text in (SNIPPET, SNIPPET.replace("--set a", "\\\n  --set 'a").replace(TOKEN, f"{TOKEN}'"), f"{SNIPPET}x")
+    ]
+    assert digests[0] == digests[1] != digests[2]
+    assert TOKEN not in "".join(digests)
+
+
+def test_two_snippets_for_one_namespace_are_refused() -> None:
+    platforms = {"eu": {"connectionSnippet": SNIPPET}, "us": {"connectionSnippet": SNIPPET}}
+    with pytest.raises(InvalidArgumentsError) as caught:
+        read_platforms({"platforms": platforms}, base_dir=HERE)
+    assert {fault.path for fault in caught.value.faults} == {"platforms.us.namespace", "platforms.us.releaseName"}
+
+
+def test_a_snippet_and_arguments_for_one_namespace_are_refused() -> None:
+    platforms = {"eu": {"serverUrl": "http://x:8098"}, "us": {"connectionSnippet": SNIPPET}}
+    with pytest.raises(InvalidArgumentsError) as caught:
+        read_platforms({"platforms": platforms}, base_dir=HERE)
+    assert [fault.path for fault in caught.value.faults] == ["platforms.us.namespace"]
+
+
+def test_a_fault_is_spelt_as_the_config_does() -> None:
+    with pytest.raises(InvalidArgumentsError) as caught:
+        check_args("eu", {"connection_snippet": SNIPPET, "chart_version": "1"}, base_dir=HERE, spell=to_camel)
+    assert str(caught.value).startswith("chartVersion: is `1`")
