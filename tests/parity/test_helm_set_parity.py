@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 REFUSED = "refused"
+LEAST_CASES = 2500
+"""How many different generated cases a run compares at least."""
+LEAST_TAKEN = 800
+"""How many of them Helm takes at least; of the others it is compared that both refuse them."""
 
 ODD = [
     # names without values, and values without names
@@ -146,30 +151,33 @@ def test_odd_literal_assignments_give_what_helm_gives(helm_values: HelmValues, t
     assert read_ours(flags) == read_helms(helm_values, flags)
 
 
-@given(text=SETS)
-@settings(max_examples=1500)
-def test_any_set_gives_what_helm_gives(helm_values: HelmValues, text: str) -> None:
-    flags = {"set": [text]}
-    assert read_ours(flags) == read_helms(helm_values, flags)
-
-
-@given(text=JSONS)
-@settings(max_examples=500)
-def test_any_set_json_gives_what_helm_gives(helm_values: HelmValues, text: str) -> None:
-    flags = {"json": [text]}
-    assert read_ours(flags) == read_helms(helm_values, flags)
-
-
-@given(
-    flags=st.fixed_dictionaries(
-        {
-            "json": st.lists(JSONS, max_size=1),
-            "set": st.lists(SETS, max_size=2),
-            "string": st.lists(SETS, max_size=2),
-            "literal": st.lists(LITERALS, max_size=2),
-        }
-    )
+FLAGS = st.fixed_dictionaries(
+    {
+        "json": st.lists(JSONS, max_size=1),
+        "set": st.lists(SETS, max_size=2),
+        "string": st.lists(SETS, max_size=2),
+        "literal": st.lists(LITERALS, max_size=2),
+    }
 )
-@settings(max_examples=500)
-def test_flags_override_each_other_as_in_helm(helm_values: HelmValues, flags: dict[str, list[str]]) -> None:
-    assert read_ours(flags) == read_helms(helm_values, flags)
+"""Several flags at once, which override each other."""
+
+
+def test_thousands_of_generated_flags_give_what_helm_gives(helm_values: HelmValues) -> None:
+    cases: dict[str, bool] = {}
+    sources = (
+        (SETS.map(lambda text: {"set": [text]}), 2000),
+        (JSONS.map(lambda text: {"json": [text]}), 800),
+        (FLAGS, 800),
+    )
+    for generated, examples in sources:
+
+        @given(flags=generated)
+        @settings(max_examples=examples)
+        def compare(flags: dict[str, list[str]]) -> None:
+            theirs = read_helms(helm_values, flags)
+            cases[json.dumps(flags)] = theirs != REFUSED
+            assert read_ours(flags) == theirs
+
+        compare()
+    assert len(cases) >= LEAST_CASES
+    assert sum(cases.values()) >= LEAST_TAKEN
