@@ -21,7 +21,7 @@ from .checks import (
     suggest,
     type_name,
 )
-from .connection import brought_faults, contradictions, values_faults
+from .connection import DEFAULT_TOKEN_VERSION, brought_faults, contradictions, values_faults
 from .errors import Fault, InvalidArgumentsError
 from .freeze import freeze_faults
 from .hardening import limits_faults, pod_security_faults, quota_faults, service_account_faults
@@ -176,7 +176,7 @@ class PlatformArgs:
     release_name: str | None = None
     values: Any = None
     private_key: Any = None
-    token_version: str = "1"  # noqa: S105 - a version, not a token
+    token_version: str = DEFAULT_TOKEN_VERSION
     connection_snippet: Any = None
     freeze: bool = False
     freeze_reason: str | None = None

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 DEFAULT_TIMEOUT = 600
 """Seconds that a release may take where neither the arguments nor a snippet say so."""
 
+DEFAULT_TOKEN_VERSION = "1"  # noqa: S105 - a version, not a token
+"""The version of a generated key that was never rotated."""
+
 SECRET_FIELDS = frozenset({"chart_username", "chart_password"})
 """Fields of a `Place` that stay secret where they come from a snippet."""
 
@@ -87,11 +90,14 @@ def place_of_snippet(args: Mapping[str, Any], snippet: Snippet) -> Place:
 
 
 def brought_faults(args: Mapping[str, Any]) -> list[Fault]:
-    """Refuse the arguments beside which a snippet makes no sense; `args` holds what was given and no defaults."""
+    """Refuse the arguments beside which a snippet makes no sense; `args` holds what was given.
+
+    The default of `token_version` passes: SDKs of other languages always send it.
+    """
     return [
         Fault(key, "does not go with a connection snippet, which brings its own", "remove one of the two" + more)
         for key, more in _BROUGHT.items()
-        if args.get(key) is not None
+        if args.get(key) is not None and (key, args[key]) != ("token_version", DEFAULT_TOKEN_VERSION)
     ]
 
 

@@ -84,6 +84,10 @@ def test_what_a_snippet_brings_may_not_be_given_too(argument: str, value: str) -
     assert any(fault.startswith(f"{argument}: does not go with a connection snippet") for fault in faults)
 
 
+def test_the_default_that_other_languages_send_is_taken() -> None:
+    assert check(token_version="1").token_version == "1"
+
+
 def test_a_login_given_twice_is_refused_and_not_shown() -> None:
     snippet = SNIPPET + " --username me --password pS9word"
     faults = refused(snippet, chart_username="someone", chart_password="pS9word")

@@ -16,7 +16,9 @@ from pulumi_codecanvas.platform import OUTPUTS
 from pulumi_codecanvas.version import VERSION
 
 PLATFORM = "codecanvas:index:ComputingPlatform"
-DECIDED_BY_A_SNIPPET = {"chart", "chartVersion", "chartRepository", "releaseName", "namespace", "operatorNamespace"}
+DECIDED_BY_A_SNIPPET = {"chart", "chartVersion", "chartRepository", "releaseName", "namespace", "operatorNamespace"} | {
+    "timeout"
+}
 
 
 @cache
@@ -96,7 +98,7 @@ def test_no_default_contradicts_a_connection_snippet() -> None:
     assert {name for name, found in inputs.items() if "default" in found} & DECIDED_BY_A_SNIPPET == set()
     assert inputs["freeze"]["default"] is False
     assert inputs["freezeMode"]["default"] == "policy"
-    assert inputs["timeout"]["default"] == 600
+    assert inputs["stopTimeout"]["default"] == 600
 
 
 @pytest.mark.parametrize(
