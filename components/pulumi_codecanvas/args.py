@@ -223,8 +223,6 @@ def check_args(
                 typed[key] = value
     typed.setdefault("platform_name", name)
     faults += _value_faults(typed) + _combination_faults(typed, base_dir)
-    if "connection_snippet" not in typed:
-        typed.setdefault("instance_id", derive_instance_id(str(typed["platform_name"])))
     propagated = {key: typed.pop(key, ()) for key in ("propagate_env", "propagate_paths")}
     try:
         typed["pod_template"] = load_pod_template(typed.get("pod_template"), base_dir=base_dir, **propagated)
@@ -232,7 +230,8 @@ def check_args(
         faults += [_under_template(fault) for fault in error.faults]
     if faults:
         raise InvalidArgumentsError(_respell(fault, spell) for fault in faults)
-    typed.setdefault("instance_id", derive_instance_id(typed["platform_name"]))
+    if "connection_snippet" not in typed:
+        typed.setdefault("instance_id", derive_instance_id(typed["platform_name"]))
     return PlatformArgs(base_dir=base_dir, **typed)
 
 
