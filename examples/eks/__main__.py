@@ -44,7 +44,7 @@ cluster = eks.Cluster(
     enabled_cluster_log_types=["api", "audit", "authenticator"],
     skip_default_node_group=True,
     skip_default_security_groups=True,
-    opts=pulumi.ResourceOptions(depends_on=network.routes, additional_secret_outputs=["kubeconfig", "kubeconfigJson"]),
+    opts=pulumi.ResourceOptions(depends_on=network.routes),
 )
 control_plane = cluster.eks_cluster
 

@@ -8,6 +8,7 @@ AWS and Google Cloud, after the same checks against the SDKs' types as on the en
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import json
 import os
@@ -206,7 +207,8 @@ def _plain(value: Any) -> Any:
 def serve() -> None:
     """Answer requests, one a line, each in a process of its own: the SDKs' imports take much longer than a program."""
     for module in PRELOADED:
-        dir(importlib.import_module(module))  # the SDKs' modules load at the first look into them
+        hasattr(importlib.import_module(module), "Resource")  # the SDKs' modules load at the first look into them
+    gc.freeze()  # or the first collection of each process would copy all of it
     for line in sys.stdin:
         readable, writable = os.pipe()
         child = os.fork()

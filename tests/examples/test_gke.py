@@ -1,0 +1,44 @@
+"""examples/gke on the real engine: its whole life, and what it refuses before it begins."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.examples.conftest import REAL_CLOUD, Site, real_stack
+from tests.examples.life import Life, live
+from tests.examples.promises import ClusterPromises, Promises
+from tests.support.examples import GKE
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(7200 if REAL_CLOUD else 600)]
+
+if not REAL_CLOUD:
+
+    @pytest.fixture(scope="module")
+    def life(site: Site) -> Life:
+        return live(site.stack(GKE, "dev"), site)
+
+    class TestGke(ClusterPromises):
+        example = GKE
+
+        @pytest.mark.parametrize(
+            ("key", "value"),
+            [
+                ("gcp:project", "somebody-elses"),
+                ("gcp:region", "europe-wset3"),
+                ("kubernetesVersion", "1.22"),
+            ],
+        )
+        def test_a_wrong_setting_is_refused_in_the_preview(self, site: Site, key: str, value: str) -> None:
+            self.check_refusal(site, key, value)
+
+
+if REAL_CLOUD == "gke":
+
+    @pytest.fixture(scope="module")
+    def real_life(tmp_path_factory: pytest.TempPathFactory) -> Life:
+        return live(real_stack(GKE, tmp_path_factory.mktemp("real")), None)
+
+    class TestRealGke(Promises):
+        @pytest.fixture
+        def life(self, real_life: Life) -> Life:
+            return real_life
