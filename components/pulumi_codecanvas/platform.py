@@ -146,6 +146,7 @@ class _Builder:
         self.operator_namespace = self._place("operator_namespace")
         self.labels = hardening.owned_labels(args.platform_name, args.labels or {})
         self.annotations = dict(args.annotations or {})
+        self.objects: list[pulumi.Resource] = []
 
     def build(self) -> dict[str, Any]:
         """Register every child and give the component's outputs."""
@@ -156,7 +157,7 @@ class _Builder:
         block = self._add_freeze_block()
         private_key, public_key, fingerprint = self._key_facts(key)
         release = self._add_release(private_key, after=[template])
-        environments = self._add_environments(after=[release, *block])
+        environments = self._add_environments(after=[release, *self.objects, *block])
         test = self._add_test(release, fingerprint, after=[environments])
         return {
             "platform_name": self.args.platform_name,
@@ -225,6 +226,7 @@ class _Builder:
             )
             options = pulumi.ResourceOptions(
                 retain_on_delete=args.retain_volumes or None,
+                custom_timeouts=pulumi.CustomTimeouts(delete=f"{args.stop_timeout}s"),
                 hooks=explain_existing_namespace(f"{self.stem}-namespace", "create_namespace"),
             )
             home = KubernetesObject(
@@ -290,7 +292,9 @@ class _Builder:
 
     def _inside(self, suffix: str, manifest: Mapping[str, Any]) -> KubernetesObject:
         """Register an object that lives in the platform's namespace and goes with it."""
-        return KubernetesObject(f"{self.stem}-{suffix}", manifest, self._options(inside=True))
+        registered = KubernetesObject(f"{self.stem}-{suffix}", manifest, self._options(inside=True))
+        self.objects.append(registered)
+        return registered
 
     def _add_hardening(self) -> None:
         """Register service accounts, quota, limits, network policy and storage classes."""
@@ -333,6 +337,7 @@ class _Builder:
             KubernetesObject(f"{self.stem}-{_kebab(manifest['kind'])}", manifest, self._options())
             for manifest in self.storage_manifests
         ]
+        self.objects += self.classes
 
     def _add_freeze_block(self) -> list[pulumi.Resource]:
         """Register what refuses new dev environments; there only while frozen."""
@@ -428,7 +433,7 @@ class _Builder:
         }
 
     def _add_environments(self, *, after: list[pulumi.Resource]) -> DevEnvironments:
-        """Register the guard; it comes after the release so that a delete asks it first."""
+        """Register the guard; it comes after everything else in the cluster so that a delete asks it first."""
         args = self.args
         props = {
             **self._cluster(),
@@ -455,6 +460,7 @@ class _Builder:
             "frozen": args.freeze,
             "freezeMode": args.freeze_mode,
             "freezeReason": args.freeze_reason,
+            "forceDelete": args.force_delete,
             "storageClass": classes.get("StorageClass"),
             "volumeSnapshotClass": classes.get("VolumeSnapshotClass"),
             "timeout": self._place("timeout"),

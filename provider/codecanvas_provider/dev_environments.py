@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from codecanvas_provider.cluster import POD, Cluster, Unreachable
+from codecanvas_provider.delete_guard import given_up, gives_up_unreachable, guard_delete
 from codecanvas_provider.freeze_block import (
     await_block,
     find_delete_blocks,
@@ -40,14 +40,10 @@ if TYPE_CHECKING:
 
     Connect = Callable[[str | None, str | None], Cluster]
 
-DELETE_UNREACHABLE = "PULUMI_K8S_DELETE_UNREACHABLE"
-"""The kubernetes plugin's environment variable: `true` gives up objects of a cluster that does not answer."""
-
 _FIELDS: dict[str, Field] = {
     **PLATFORM_FIELDS,
     "namespace": replace(PLATFORM_FIELDS["namespace"], replaces=True),
     "stopTimeout": Field(int, "Seconds to wait for running dev environments to stop.", default=600, least=1),
-    "forceDelete": Field(bool, "Let a delete stop dev environments that are running.", default=False),
     "retainVolumes": Field(bool, "Let a delete leave the volumes (PersistentVolumeClaims).", default=False),
     "templateClaims": Field(
         list, "Volumes that the pod template itself names: no dev environment's own.", default=[], items="str"
@@ -129,9 +125,9 @@ class DevEnvironments(CustomResource):
         try:
             state = await in_thread(context, self._look, cluster, inputs)
         except Unreachable as error:
-            if not _gives_up_unreachable():
+            if not gives_up_unreachable():
                 raise
-            await context.log(f"{error.cause}; given up because of {DELETE_UNREACHABLE}", "warning")
+            await context.log(given_up(error), "warning")
             return None
         return None if state is None else (id, inputs, {**outputs, **state})
 
@@ -139,14 +135,10 @@ class DevEnvironments(CustomResource):
         """Guard, block, stop, delete volumes; see the class."""
         cluster = self._cluster(outputs)
         try:
-            found = await in_thread(context, find_namespace, cluster, outputs["namespace"], outputs.get("namespaceUid"))
-            if found is not None:
+            if await in_thread(context, guard_delete, cluster, outputs):
                 await self._empty(context, cluster, outputs)
         except Unreachable as error:
-            if not _gives_up_unreachable():
-                remedy = f"where the cluster is gone for good, set {DELETE_UNREACHABLE}=true for this command"
-                raise ClusterError(error.cause, f"{error.remedy}; {remedy}") from None
-            await context.log(f"{error.cause}; given up because of {DELETE_UNREACHABLE}", "warning")
+            await context.log(given_up(error), "warning")
 
     def _cluster(self, inputs: dict[str, Any]) -> Cluster:
         return self._connect(inputs.get("kubeconfig"), inputs.get("context"))
@@ -211,7 +203,6 @@ class DevEnvironments(CustomResource):
         )
 
     async def _empty(self, context: Context, cluster: Cluster, inputs: dict[str, Any]) -> None:
-        await in_thread(context, _guard, cluster, inputs)
         block = await in_thread(context, _ensure_block, cluster, inputs)
         if block is None:
             await context.log(
@@ -293,27 +284,6 @@ def _is_settled(old_outputs: dict[str, Any], inputs: dict[str, Any]) -> bool:
 def _patience(context: Context, inputs: dict[str, Any]) -> float:
     """Seconds that the user allows: `stopTimeout`, and no more than a custom time-out."""
     return min(float(inputs["stopTimeout"]), context.timeout or float("inf"))
-
-
-def _gives_up_unreachable() -> bool:
-    return os.environ.get(DELETE_UNREACHABLE) == "true"
-
-
-def _guard(cluster: Cluster, inputs: dict[str, Any]) -> None:
-    """Refuse to delete a platform on which dev environments run."""
-    if inputs.get("frozen") or inputs.get("forceDelete"):
-        return
-    namespace = inputs["namespace"]
-    going_on = [pod for pod in list_worker_pods(cluster, namespace) if not pod["metadata"].get("deletionTimestamp")]
-    if not going_on:
-        return
-    verb = "is" if len(going_on) == 1 else "are"
-    raise ClusterError(
-        f"{count_environments(len(going_on))} {verb} running on platform {inputs['platformName']} (namespace"
-        f" {namespace}): {join_names(name_of(pod) for pod in going_on)}. Nothing was changed",
-        "either set `freeze: true` on the platform and run `pulumi up` to stop them first, or set `force_delete: true`"
-        " and run `pulumi up` to have the delete stop them; then delete it again",
-    )
 
 
 def _ensure_block(cluster: Cluster, inputs: dict[str, Any]) -> Block | None:

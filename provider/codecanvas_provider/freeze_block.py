@@ -97,7 +97,8 @@ async def await_block(context: Context, cluster: Cluster, block: Block, pace: Pa
     foreign = Deadline(min(_FOREIGN_PATIENCE, pace.probe_timeout / 2))
     denials = 0
     seen = ACCEPTED
-    while not deadline.passed:
+    # Where one refusal was seen another look decides, however long the first took on a busy machine.
+    while denials or not deadline.passed:
         seen = await in_thread(context, try_worker_pod, cluster, block.namespace)
         denials = denials + 1 if block.explains(seen) else 0
         if denials == _DENIALS_IN_A_ROW:

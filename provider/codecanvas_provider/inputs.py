@@ -75,6 +75,7 @@ PLATFORM_FIELDS: Final[dict[str, Field]] = {
     "frozen": Field(bool, "Whether the platform is frozen.", default=False),
     "freezeReason": Field(str, "Why the platform is frozen."),
     "freezeMode": Field(str, "How a freeze blocks.", default="policy", choices=FREEZE_MODES),
+    "forceDelete": Field(bool, "Let a delete stop dev environments that are running.", default=False),
 }
 """What the resources of a platform have in common."""
 

@@ -24,12 +24,13 @@ from codecanvas_provider.cluster import (
     Cluster,
     Refused,
 )
-from codecanvas_provider.dev_environments import DELETE_UNREACHABLE, DevEnvironments
+from codecanvas_provider.delete_guard import DELETE_UNREACHABLE
+from codecanvas_provider.dev_environments import DevEnvironments
 from codecanvas_provider.freeze_block import ACCEPTED, freeze_block, remove_block, try_worker_pod
 from codecanvas_provider.namespace_holders import namespace_holders
 from codecanvas_provider.permissions import RULES
 from codecanvas_provider.resource import Context, PartialFailure
-from codecanvas_provider.waiting import Pace
+from codecanvas_provider.waiting import MAX_THREADS, Pace
 from codecanvas_provider.worker_pods import list_worker_pods, name_of
 from pulumi_codecanvas.errors import ClusterError
 from pulumi_codecanvas.freeze import freeze_policy, freeze_quota
@@ -444,20 +445,59 @@ def test_delete_by_force_without_them_says_that_nothing_blocks(
     assert platform.pods() == []
 
 
-def test_many_platforms_freeze_side_by_side(shared_cluster: LocalCluster, admin: Cluster, core: Any) -> None:
-    platforms = [Platform(shared_cluster, admin, core) for _ in range(8)]
+class Traffic:
+    """Watches the requests that delete pods.
+
+    Attributes:
+        most: the most that were under way at a time.
+        platforms: the platform of each, in the order in which they were sent.
+    """
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.most = 0
+        self.platforms: list[str] = []
+        self._under_way = 0
+        self._lock = threading.Lock()
+        send = Cluster.delete
+
+        def count(api: Cluster, kind: Any, name: str, namespace: str | None = None, *, uid: str = "") -> bool:
+            if kind is not POD:
+                return send(api, kind, name, namespace, uid=uid)
+            with self._lock:
+                self._under_way += 1
+                self.most = max(self.most, self._under_way)
+                self.platforms.append(str(namespace))
+            try:
+                return send(api, kind, name, namespace, uid=uid)
+            finally:
+                with self._lock:
+                    self._under_way -= 1
+
+        patch.setattr(Cluster, "delete", count)
+
+
+def test_many_platforms_freeze_side_by_side_and_bounded(
+    shared_cluster: LocalCluster, admin: Cluster, core: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platforms = [Platform(shared_cluster, admin, core) for _ in range(10)]
     for each in platforms:
-        each.start(*(f"ws-{number}" for number in range(10)), volume=False)
+        each.start(*(f"ws-{number}" for number in range(5)), volume=False, ignores_sigterm=True, grace_seconds=15)
         each.block()
+    traffic = Traffic(monkeypatch)
+    begun_by_the_first_end: list[set[str]] = []
+
+    async def freeze(platform: Platform) -> None:
+        await platform.resource.create(Context(), platform.inputs(frozen=True))
+        begun_by_the_first_end.append(set(traffic.platforms))
 
     async def scenario() -> None:
-        await asyncio.gather(*(each.resource.create(Context(), each.inputs(frozen=True)) for each in platforms))
+        await asyncio.gather(*(freeze(each) for each in platforms))
 
-    started = time.monotonic()
-    run(scenario(), 60)
-    took = time.monotonic() - started
-    assert [each.pods() for each in platforms] == [[]] * 8
+    run(scenario(), 120)
+    assert [each.pods() for each in platforms] == [[]] * 10
+    # When the first had ended, all the others had been told to stop: each takes the grace period of its pods.
+    assert begun_by_the_first_end[0] == {each.namespace for each in platforms}
+    assert 1 < traffic.most <= MAX_THREADS
+    assert len(traffic.platforms) == 50, "one request a pod"
     for each in platforms:
         each.unblock()
-    # One after another, the two looks and the probes alone would take longer.
-    assert took < 12

@@ -89,6 +89,11 @@ class Run:
         """
         return {name: op for name, op in self.steps if op not in {"same", "read"}}
 
+    def place_of(self, kind: str, name: str) -> int:
+        """Give the place in the order of events of the one of this kind about the resource of this name."""
+        found = [((event.get(kind) or {}).get("metadata") or {}).get("urn", "::") for event in self.events]
+        return [name_in(urn) for urn in found].index(name)
+
     @property
     def errors(self) -> str:
         """What the engine reported as errors."""
@@ -119,6 +124,7 @@ class Stack:
             "PULUMI_DEBUG_COMMANDS": "true",
         }
         self.platforms: dict[str, dict[str, Any]] = {}
+        self._known: dict[str, dict[str, Any]] = {}
         self.config: dict[str, Any] = {}
         self.program = program
         self.cwd = program
@@ -135,6 +141,7 @@ class Stack:
         """Add a platform on the stand-in chart, or change arguments of it; None takes one away."""
         known = {**self.platforms.get(platform, {"serverUrl": SERVER_URL, "chart": CHART}), **arguments}
         self.platforms[platform] = {key: value for key, value in known.items() if value is not None}
+        self._known[platform] = self.platforms[platform]
 
     def seal(self, text: str) -> dict[str, str]:
         """Encrypt a value; what is given can stand anywhere in the config."""
@@ -215,8 +222,9 @@ class Stack:
         self._manage("cancel", "--yes", check=False)
         if self.destroy(ok=None).ok:
             return
-        for arguments in self.platforms.values():
-            arguments |= {"forceDelete": True, "testConnection": False}
+        # Also those that the test took out of the config.
+        for platform, arguments in self._known.items():
+            self.platforms[platform] = {**arguments, "forceDelete": True, "testConnection": False}
         self.up(ok=None)
         self.destroy()
 

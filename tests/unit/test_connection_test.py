@@ -19,6 +19,7 @@ from codecanvas_provider.cluster import (
 )
 from codecanvas_provider.connection_checks import CHECK_NAMES
 from codecanvas_provider.connection_test import ConnectionTest
+from codecanvas_provider.delete_guard import DELETE_UNREACHABLE
 from codecanvas_provider.operator_rollout import FINGERPRINT
 from codecanvas_provider.resource import UNKNOWN, Context, Diff, PartialFailure
 from codecanvas_provider.waiting import Cancelled, Pace
@@ -480,11 +481,38 @@ def test_switched_off_and_without_a_key_it_needs_no_cluster(cluster: FakeCluster
     run(resource.create(Context(), make_inputs(enabled=False, keyFingerprint=None)))
 
 
-def test_preview_and_delete_need_no_cluster(cluster: FakeCluster, resource: ConnectionTest) -> None:
+def test_preview_needs_no_cluster(cluster: FakeCluster, resource: ConnectionTest) -> None:
     cluster.away = True
     _, outputs = run(resource.create(Context(preview=True), make_inputs(keyFingerprint=UNKNOWN)))
     assert "checks" not in outputs
+
+
+def test_delete_is_refused_while_dev_environments_run_and_else_touches_nothing(
+    cluster: FakeCluster, resource: ConnectionTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.put(POD, {"metadata": {"name": "ws-1"}, "spec": {"containers": [{"name": "worker-main"}]}}, "eu")
+    with pytest.raises(ClusterError, match=r"1 dev environment is running on platform eu .*: ws-1\. Nothing was"):
+        run(resource.delete(Context(), "eu", make_inputs()))
+    for given in ({"forceDelete": True}, {"frozen": True}, {"namespace": "gone"}):
+        run(resource.delete(Context(), "eu", make_inputs(**given)))
+    assert cluster.calls == []
+    cluster.away = True
+    monkeypatch.delenv(DELETE_UNREACHABLE, raising=False)
+    with pytest.raises(ClusterError, match=f"set {DELETE_UNREACHABLE}=true"):
+        run(resource.delete(Context(), "eu", make_inputs()))
+    monkeypatch.setenv(DELETE_UNREACHABLE, "true")
     run(resource.delete(Context(), "eu", make_inputs()))
+
+
+def test_force_for_a_later_delete_alone_does_not_run_it_again(cluster: FakeCluster, resource: ConnectionTest) -> None:
+    _, tested = run(resource.create(Context(), make_inputs()))
+    cluster.away = True
+    forced = make_inputs(forceDelete=True)
+    assert run(resource.update(Context(), "eu", tested, forced)) == {**tested, "forceDelete": True}
+    failing = {**tested, "checks": [{**tested["checks"][0], "status": "Failed"}, *tested["checks"][1:]]}
+    for old, inputs in ((failing, forced), (tested, make_inputs(forceDelete=True, storageClass="other"))):
+        with pytest.raises(PartialFailure, match="no answer from"):
+            run(resource.update(Context(), "eu", old, inputs))
 
 
 def test_any_change_runs_it_again_and_so_does_a_failed_check(resource: ConnectionTest) -> None:

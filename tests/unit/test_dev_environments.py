@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from codecanvas_provider.cluster import CLAIM, NAMESPACE, NODE, POD, POLICY, POLICY_BINDING, QUOTA, Kind
-from codecanvas_provider.dev_environments import DELETE_UNREACHABLE, DevEnvironments
+from codecanvas_provider.delete_guard import DELETE_UNREACHABLE
+from codecanvas_provider.dev_environments import DevEnvironments
 from codecanvas_provider.resource import UNKNOWN, Context, Diff, PartialFailure
 from codecanvas_provider.waiting import Cancelled, Pace
 from pulumi_codecanvas.errors import ClusterError
