@@ -1,11 +1,13 @@
-"""Resource hooks: what a failed child means, in the words of the platform's arguments.
+"""Resource hooks: what a failed child means in the words of the platform's arguments, and what mends it by itself.
 
 The kubernetes plugin only says that a release timed out, and by then an atomic release is rolled back; so the
-plugin of this package watches it meanwhile and tells afterwards which workload was not ready and why.
+plugin of this package watches it meanwhile and tells afterwards which workload was not ready and why. What a killed
+run left in the way, it proves to be ours and clears.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pulumi
@@ -15,46 +17,114 @@ if TYPE_CHECKING:
 
 WATCH = "codecanvas:index:watchRelease"
 EXPLAIN = "codecanvas:index:explainRelease"
+RECOVER = "codecanvas:index:recoverRelease"
+CLEAR = "codecanvas:index:clearLeftover"
+
+_CLEARINGS = 3
+"""How often a create is tried again; somebody who makes the object over and over is not to be fought."""
+
+_ADVICE = {
+    "cannot re-use a name that is still in use": (
+        "namespace {namespace} has a Helm release {name} already, and it is not this stack's; choose another"
+        " release_name or operator_namespace, or remove it: helm uninstall {name} --namespace {namespace}"
+    ),
+    "another operation (install/upgrade/rollback) is in progress": (
+        "somebody else's Helm operation on release {name} runs, or was interrupted; wait for it or, where none runs,"
+        " end it: helm rollback {name} --namespace {namespace} --wait; then run `pulumi up` again"
+    ),
+    "has no deployed releases": (
+        "the Helm release {name} was removed past this stack; run `pulumi up --refresh`, which installs it again"
+    ),
+}
+"""Helm's refusals, each with what it means; `name` and `namespace` are the release's."""
 
 
-def explain_existing_namespace(name: str, argument: str) -> pulumi.ResourceHookBinding:
-    """Name the argument that adopts a namespace when it exists already."""
+@dataclass(frozen=True)
+class Hooks:
+    """Makes the hooks of one platform.
 
-    def explain(args: pulumi.ErrorHookArgs) -> bool:
-        if any("already exists" in error for error in args.errors or []):
-            namespace = ((args.new_inputs or {}).get("metadata") or {}).get("name")
-            pulumi.log.error(
-                f"the namespace {namespace} exists already and is not this platform's; to use it as it is, "
-                f"set {argument} to false, else choose another namespace"
-            )
-        return False
-
-    return pulumi.ResourceHookBinding(on_error=[pulumi.ErrorHook(f"{name}-exists", explain)])
-
-
-def explain_release(name: str, release: Mapping[str, Any], options: pulumi.InvokeOptions) -> pulumi.ResourceHookBinding:
-    """Watch a release while it is installed or upgraded, and tell what was not ready when it failed.
-
-    Args:
-        name: unique stem of the hooks' names.
-        release: inputs of the plugin's functions: where the release is, and how long it may take.
+    Attributes:
+        stem: unique stem of the hooks' names.
+        access: `kubeconfig` and `context`, inputs of every function of the plugin.
+        owner: the stack, as `organization/project/stack`.
         options: the provider to ask.
 
     """
 
-    async def watch(_args: pulumi.ResourceHookArgs) -> None:
-        await pulumi.runtime.invoke_async(WATCH, dict(release), options)
+    stem: str
+    access: Mapping[str, Any]
+    owner: str
+    options: pulumi.InvokeOptions
 
-    async def explain(_args: pulumi.ErrorHookArgs) -> bool:
-        found = await pulumi.runtime.invoke_async(EXPLAIN, dict(release), options)
-        for reason in found.get("reasons") or []:
-            pulumi.log.error(str(reason))
-        return False
+    def for_object(self, name: str = "object", remedy: str = "") -> pulumi.ResourceHookBinding:
+        """Make way where an interrupted run of this stack has left the object; else say what to do.
 
-    quiet = pulumi.ResourceHookOptions(ignore_errors=True)
-    before = pulumi.ResourceHook(f"{name}-watch", watch, quiet)
-    return pulumi.ResourceHookBinding(
-        before_create=[before],
-        before_update=[before],
-        on_error=[pulumi.ErrorHook(f"{name}-explain", explain)],
-    )
+        Args:
+            name: of the hook, unique in the platform.
+            remedy: what to do about an object that is somebody else's.
+
+        """
+
+        async def reclaim(args: pulumi.ErrorHookArgs) -> bool:
+            errors = args.errors or []
+            if pulumi.runtime.is_dry_run() or not any("already exists" in error for error in errors[:1]):
+                return False
+            metadata = (args.new_inputs or {}).get("metadata") or {}
+            kind = args.type.rpartition(":")[2]
+            thing = {"kind": kind, "name": metadata.get("name"), "namespace": metadata.get("namespace")}
+            found = await self._ask(CLEAR, {**thing, "owner": self.owner})
+            what = f"the {kind} {thing['name']}"
+            if found.get("cleared") and len(errors) <= _CLEARINGS:
+                pulumi.log.warn(f"{what} was left by an interrupted run of this stack; it is made anew")
+                return True
+            text = f"{what} exists already {found.get('reason', '')}"
+            pulumi.log.error(f"{text}; {remedy}" if remedy else text)
+            return False
+
+        return pulumi.ResourceHookBinding(on_error=[pulumi.ErrorHook(f"{self.stem}-{name}-exists", reclaim)])
+
+    def for_release(self, release: Mapping[str, Any], values: Any) -> pulumi.ResourceHookBinding:
+        """Recover what a killed run left, watch the release, and tell what was not ready when it failed.
+
+        Args:
+            release: `namespace`, `releaseName` and `timeout`, inputs of the plugin's functions.
+            values: the release's values, secret; by the key in them the plugin knows its own releases.
+
+        """
+
+        async def recover(*, creating: bool) -> None:
+            arguments = {**release, "values": values, "owner": self.owner, "creating": creating}
+            found = await self._ask(RECOVER, arguments)
+            if found.get("done"):
+                pulumi.log.warn(str(found["done"]))
+
+        async def take_over(_args: pulumi.ResourceHookArgs) -> None:
+            await recover(creating=True)
+
+        async def unblock(_args: pulumi.ResourceHookArgs) -> None:
+            await recover(creating=False)
+
+        async def watch(_args: pulumi.ResourceHookArgs) -> None:
+            await self._ask(WATCH, release)
+
+        async def explain(args: pulumi.ErrorHookArgs) -> bool:
+            found = await self._ask(EXPLAIN, release)
+            inputs = args.new_inputs or args.old_inputs or {}
+            place = {"name": inputs.get("name"), "namespace": inputs.get("namespace")}
+            advice = [text.format(**place) for sign, text in _ADVICE.items() if sign in "".join(args.errors or [])]
+            for reason in advice or found.get("reasons") or []:
+                pulumi.log.error(str(reason))
+            return False
+
+        quiet = pulumi.ResourceHookOptions(ignore_errors=True)
+        name = f"{self.stem}-release"
+        before = pulumi.ResourceHook(f"{name}-watch", watch, quiet)
+        return pulumi.ResourceHookBinding(
+            before_create=[pulumi.ResourceHook(f"{name}-take-over", take_over, quiet), before],
+            before_update=[pulumi.ResourceHook(f"{name}-unblock", unblock, quiet), before],
+            on_error=[pulumi.ErrorHook(f"{name}-explain", explain)],
+        )
+
+    async def _ask(self, function: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        found = await pulumi.runtime.invoke_async(function, {**self.access, **arguments}, self.options)
+        return dict(found or {})

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+STACK_ANNOTATION = "pulumi-codecanvas/stack"
+"""On every object of ours: the stack that made it, as `organization/project/stack`."""
+
 WORKER_CONTAINER = "worker-main"
 """Name of the container in which CodeCanvas runs its worker; a pod that has one is a dev environment's."""
 

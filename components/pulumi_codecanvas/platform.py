@@ -24,8 +24,9 @@ from pulumi_codecanvas.connection import (
     values_faults,
 )
 from pulumi_codecanvas.errors import InvalidArgumentsError
-from pulumi_codecanvas.hooks import explain_existing_namespace, explain_release
+from pulumi_codecanvas.hooks import Hooks
 from pulumi_codecanvas.keys import private_key_faults, public_key_pem
+from pulumi_codecanvas.manifests import STACK_ANNOTATION
 from pulumi_codecanvas.pod_template import pod_template_object, render_yaml
 from pulumi_codecanvas.resources import (
     CodeCanvasProvider,
@@ -145,8 +146,12 @@ class _Builder:
         self.namespace = self._place("namespace")
         self.operator_namespace = self._place("operator_namespace")
         self.labels = hardening.owned_labels(args.platform_name, args.labels or {})
-        self.annotations = dict(args.annotations or {})
         self.objects: list[pulumi.Resource] = []
+        self.owner = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+        self.annotations = {**(args.annotations or {}), STACK_ANNOTATION: self.owner}
+        ask = pulumi.InvokeOptions(parent=parent, provider=self.children.get("codecanvas"), version=VERSION)
+        self.hooks = Hooks(self.stem, self.access, self.owner, ask)
+        self.reclaim = self.hooks.for_object()
 
     def build(self) -> dict[str, Any]:
         """Register every child and give the component's outputs."""
@@ -227,7 +232,7 @@ class _Builder:
             options = pulumi.ResourceOptions(
                 retain_on_delete=args.retain_volumes or None,
                 custom_timeouts=pulumi.CustomTimeouts(delete=f"{args.stop_timeout}s"),
-                hooks=explain_existing_namespace(f"{self.stem}-namespace", "create_namespace"),
+                hooks=self._reclaim_namespace("namespace", "create_namespace"),
             )
             home = KubernetesObject(
                 f"{self.stem}-namespace",
@@ -243,13 +248,17 @@ class _Builder:
             manifest = hardening.plain_namespace(
                 self.operator_namespace, labels=self.labels, annotations=self.annotations
             )
-            hooks = explain_existing_namespace(name, "create_operator_namespace")
+            hooks = self._reclaim_namespace("operator-namespace", "create_operator_namespace")
             self.operator_home = KubernetesObject(
                 name,
                 manifest,
                 pulumi.ResourceOptions.merge(self._options(), pulumi.ResourceOptions(hooks=hooks)),
             )
         return home
+
+    def _reclaim_namespace(self, name: str, argument: str) -> pulumi.ResourceHookBinding:
+        remedy = f"to use it as it is, set {argument} to false, else choose another namespace"
+        return self.hooks.for_object(name, remedy)
 
     def _add_key(self) -> ConnectionKey | None:
         if self.snippet is not None:
@@ -292,9 +301,14 @@ class _Builder:
 
     def _inside(self, suffix: str, manifest: Mapping[str, Any]) -> KubernetesObject:
         """Register an object that lives in the platform's namespace and goes with it."""
-        registered = KubernetesObject(f"{self.stem}-{suffix}", manifest, self._options(inside=True))
+        registered = self._object(suffix, manifest, self._options(inside=True))
         self.objects.append(registered)
         return registered
+
+    def _object(self, suffix: str, manifest: Mapping[str, Any], opts: pulumi.ResourceOptions) -> KubernetesObject:
+        """Register an object; one that an interrupted run left is made way for."""
+        options = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(hooks=self.reclaim))
+        return KubernetesObject(f"{self.stem}-{suffix}", manifest, options)
 
     def _add_hardening(self) -> None:
         """Register service accounts, quota, limits, network policy and storage classes."""
@@ -334,8 +348,7 @@ class _Builder:
             else storage.storage_objects(args.storage, name=storage.storage_name(args.storage, self.stem), **common)
         )
         self.classes = [
-            KubernetesObject(f"{self.stem}-{_kebab(manifest['kind'])}", manifest, self._options())
-            for manifest in self.storage_manifests
+            self._object(_kebab(manifest["kind"]), manifest, self._options()) for manifest in self.storage_manifests
         ]
         self.objects += self.classes
 
@@ -356,15 +369,9 @@ class _Builder:
             return [self._inside("freeze-quota", _late("v1", "ResourceQuota", quota))]
         pair = namespace.apply(lambda name: freeze.freeze_policy(namespace=name, **facts))
         group = "admissionregistration.k8s.io/v1"
-        policy = KubernetesObject(
-            f"{self.stem}-freeze-policy",
-            _late(group, "ValidatingAdmissionPolicy", pair[0]),
-            self._options(),
-        )
-        binding = KubernetesObject(
-            f"{self.stem}-freeze-binding",
-            _late(group, "ValidatingAdmissionPolicyBinding", pair[1]),
-            self._options(after=[policy]),
+        policy = self._object("freeze-policy", _late(group, "ValidatingAdmissionPolicy", pair[0]), self._options())
+        binding = self._object(
+            "freeze-binding", _late(group, "ValidatingAdmissionPolicyBinding", pair[1]), self._options(after=[policy])
         )
         return [policy, binding]
 
@@ -383,23 +390,20 @@ class _Builder:
                 "password": None if password is None else pulumi.Output.secret(password),
             },
             "values": self._release_values(private_key),
+            "description": self.owner,
             "atomic": True,
             "cleanupOnFail": True,
             "maxHistory": MAX_HISTORY,
             "timeout": self._place("timeout"),
             "skipAwait": args.skip_await,
         }
-        watched = {
-            **self.access,
-            "namespace": props["namespace"],
-            "releaseName": props["name"],
-            "timeout": props["timeout"],
-        }
-        ask = pulumi.InvokeOptions(parent=self.parent, provider=self.children.get("codecanvas"), version=VERSION)
-        hooks = explain_release(f"{self.stem}-release", watched, ask)
+        watched = {"namespace": props["namespace"], "releaseName": props["name"], "timeout": props["timeout"]}
+        hooks = self.hooks.for_release(watched, pulumi.Output.secret(props["values"]))
         homes = [home for home in (self.home, self.operator_home) if home]
         options = pulumi.ResourceOptions.merge(
-            self._options(after=[*homes, *after]), pulumi.ResourceOptions(hooks=hooks)
+            self._options(after=[*homes, *after]),
+            # In place: another one of its name cannot be there at the same time.
+            pulumi.ResourceOptions(hooks=hooks, delete_before_replace=True),
         )
         return HelmRelease(f"{self.stem}-release", props, options)
 

@@ -49,10 +49,13 @@ def custom_resources() -> list[CustomResource]:
 
 def functions() -> dict[str, Function]:
     """List the functions that the plugin serves, by token."""
+    from codecanvas_provider.leftovers import Leftovers
     from codecanvas_provider.platform_status import PlatformStatus
+    from codecanvas_provider.release_recovery import ReleaseRecovery
     from codecanvas_provider.release_watch import ReleaseWatches
 
-    return {**PlatformStatus().functions(), **ReleaseWatches().functions()}
+    served = (PlatformStatus(), ReleaseWatches(), ReleaseRecovery(), Leftovers())
+    return {token: function for each in served for token, function in each.functions().items()}
 
 
 async def _serve(address: str | None) -> None:

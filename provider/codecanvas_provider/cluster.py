@@ -72,6 +72,9 @@ SECRET = Kind("Secret", "v1", "secrets")
 CONFIG_MAP = Kind("ConfigMap", "v1", "configmaps")
 EVENT = Kind("Event", "v1", "events")
 QUOTA = Kind("ResourceQuota", "v1", "resourcequotas")
+LIMITS = Kind("LimitRange", "v1", "limitranges")
+SERVICE_ACCOUNT = Kind("ServiceAccount", "v1", "serviceaccounts")
+NETWORK_POLICY = Kind("NetworkPolicy", "networking.k8s.io/v1", "networkpolicies")
 NAMESPACE = Kind("Namespace", "v1", "namespaces", namespaced=False)
 NODE = Kind("Node", "v1", "nodes", namespaced=False)
 DEPLOYMENT = Kind("Deployment", "apps/v1", "deployments")
@@ -224,18 +227,30 @@ class Cluster:
         doing = _words("patch", kind, name, namespace)
         return self._send("PATCH", _path(kind, namespace, name), doing, query=query, body=patch, content_type=_MERGE)
 
-    def delete(self, kind: Kind, name: str, namespace: str | None = None, *, uid: str = "") -> bool:
+    def delete(
+        self,
+        kind: Kind,
+        name: str,
+        namespace: str | None = None,
+        *,
+        uid: str = "",
+        seen: Mapping[str, Any] | None = None,
+    ) -> bool:
         """Ask for an object's deletion with its own grace period; False where it is gone already.
 
-        With `uid` a successor of the same name is left alone.
+        With `uid` a successor of the same name is left alone; with `seen`, the object as it was read, also one that
+        has changed since.
         """
         body: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions"}
-        if uid:
-            body["preconditions"] = {"uid": uid}
+        conditions = {"uid": uid} if uid else {}
+        if seen is not None:
+            conditions = {name: seen["metadata"][name] for name in ("uid", "resourceVersion")}
+        if conditions:
+            body["preconditions"] = conditions
         try:
             self._send("DELETE", _path(kind, namespace, name), _words("delete", kind, name, namespace), body=body)
         except Refused as error:
-            if error.status == 404 or (error.status == 409 and uid):
+            if error.status == 404 or (error.status == 409 and conditions):
                 return False
             raise
         return True

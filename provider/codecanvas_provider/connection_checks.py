@@ -73,6 +73,7 @@ class Target:
     """
 
     cluster: Cluster
+    platform: str
     namespace: str
     namespace_uid: str | None
     labels: Mapping[str, str]
@@ -222,6 +223,11 @@ def _check_release(target: Target) -> str:
             f"release {release} is {revision.status}: another Helm operation runs, or was interrupted; where none runs,"
             f" `helm {undo} {release} --namespace {namespace}` ends it, then run `pulumi up --refresh`",
             "short",
+        )
+    if revision.status == "uninstalling":
+        raise _fail(
+            f"release {release} is uninstalling: a delete was cut off; `pulumi destroy` finishes it, or"
+            f" `pulumi up --replace '**{target.platform}-release'` installs it again"
         )
     raise _fail(
         f"release {release} is {revision.status or 'in an unknown state'}; look at"

@@ -138,6 +138,7 @@ class ConnectionTest(CustomResource):
     def _target(self, inputs: dict[str, Any], *, lifting: bool) -> Target:
         return Target(
             cluster=self._connect(inputs.get("kubeconfig"), inputs.get("context")),
+            platform=inputs["platformName"],
             namespace=inputs["namespace"],
             namespace_uid=inputs.get("namespaceUid"),
             labels=inputs.get("labels") or {},

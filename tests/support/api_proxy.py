@@ -1,7 +1,7 @@
 """A proxy in front of an API server that fails on demand: away, busy, slow, or holding one request.
 
-It speaks plain HTTP on the loopback interface and logs in nobody: tokens pass through. What a test tells it counts
-for every request that begins afterwards.
+It speaks HTTPS, because client-go sends a token over nothing else, and logs in nobody: tokens pass through. What a
+test tells it counts for every request that begins afterwards.
 """
 
 from __future__ import annotations
@@ -21,9 +21,13 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from tools.localcluster.credentials import Credentials, ensure_credentials
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from tests.support.stack import Running
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer"})
@@ -56,9 +60,13 @@ class Hold:
     _end: threading.Event = field(default_factory=threading.Event)
     _dropped: bool = False
 
-    def wait(self, seconds: float = _SECONDS) -> None:
-        """Wait until such a request is held."""
-        assert self._arrived.wait(seconds), f"no {self.method} {self.path.pattern} within {seconds:g} s"
+    def wait(self, running: Running | None = None, seconds: float = _SECONDS) -> None:
+        """Wait until such a request is held; fail at once where the run that should send it has ended."""
+        end = time.monotonic() + seconds
+        while not self._arrived.wait(0.1):
+            missing = f"no {self.method} {self.path.pattern}"
+            assert running is None or not running.ended, f"{missing} before the end: {running and running.wait().text}"
+            assert time.monotonic() < end, f"{missing} within {seconds:g} s"
 
     def release(self) -> None:
         """Let it go on."""
@@ -101,17 +109,21 @@ class ApiProxy:
         content: dict[str, Any] = yaml.safe_load(kubeconfig.read_text())
         cluster = content["clusters"][0]["cluster"]
         self._upstream = urlsplit(cluster["server"])
-        ca = base64.b64decode(cluster.pop("certificate-authority-data")).decode()
+        ca = base64.b64decode(cluster["certificate-authority-data"]).decode()
         self._tls = ssl.create_default_context(cadata=ca)
         self._tls.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        own = Credentials(directory / "credentials")
+        ensure_credentials(own)
+        self._serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._serving.load_cert_chain(own.certificate, own.key)
         self.requests: list[Request] = []
         self._rules: list[Callable[[Request], Busy | float | None]] = []
         self._holds: list[Hold] = []
         self._sockets: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._server = self._listen(0)
-        cluster["server"] = f"http://127.0.0.1:{self.port}"
-        directory.mkdir(parents=True, exist_ok=True)
+        cluster["server"] = f"https://127.0.0.1:{self.port}"
+        cluster["certificate-authority-data"] = base64.b64encode(own.ca.read_bytes()).decode()
         self.kubeconfig = directory / "kubeconfig"
         self.kubeconfig.touch(mode=0o600)
         self.kubeconfig.write_text(yaml.safe_dump(content))
@@ -204,7 +216,7 @@ class ApiProxy:
             (self._sockets.add if is_open else self._sockets.discard)(connection)
 
     def _listen(self, port: int) -> _Server:
-        server = _Server(self, port)
+        server = _Server(self, port, self._serving)
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         return server
 
@@ -222,9 +234,11 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(self, proxy: ApiProxy, port: int) -> None:
+    def __init__(self, proxy: ApiProxy, port: int, tls: ssl.SSLContext) -> None:
         self.proxy = proxy
         super().__init__(("127.0.0.1", port), _Handler)
+        # The handshake is the handler's thread's, at its first read.
+        self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing: cut connections are what the proxy is for."""

@@ -130,12 +130,22 @@ class FakeCluster(Cluster):
             _merge(thing, patch)
             return copy.deepcopy(thing)
 
-    def delete(self, kind: Kind, name: str, namespace: str | None = None, *, uid: str = "") -> bool:
+    def delete(
+        self,
+        kind: Kind,
+        name: str,
+        namespace: str | None = None,
+        *,
+        uid: str = "",
+        seen: Mapping[str, Any] | None = None,
+    ) -> bool:
         self._answer()
         self._authorize("delete", kind)
         with self._guard:
             thing = self.find(kind, name, namespace)
             if thing is None or (uid and thing["metadata"]["uid"] != uid):
+                return False
+            if seen is not None and thing["metadata"] != seen["metadata"]:
                 return False
             self.calls.append(f"delete {kind.name} {name}")
             if kind is POD and name in self.holds:

@@ -215,6 +215,10 @@ class Stack:
         """List what the backend keeps of this stack: state, its backups and history."""
         return [path for path in self.home.state.rglob("*") if path.is_file() and self.name in str(path)]
 
+    def cancel(self) -> Run:
+        """Run `pulumi cancel`, which takes away the lock that a killed run left."""
+        return self._manage("cancel", "--yes")
+
     def take_down(self) -> None:
         """Destroy everything with force, whatever state the test left it in."""
         if not self.names():
@@ -285,6 +289,11 @@ class Running:
             with contextlib.suppress(psutil.Error):
                 process.kill()
         self._process.communicate()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the command itself has ended."""
+        return self._process.poll() is not None
 
     @property
     def pid(self) -> int:

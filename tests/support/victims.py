@@ -6,6 +6,7 @@ the engine is gone.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -36,7 +37,9 @@ def kill(running: Running, *whom: str) -> None:
     victims = [process for process in find(running) if not whom or any(_is(process, name) for name in whom)]
     assert victims, f"there is no {' or '.join(whom)} to kill among {[process.cmdline() for process in find(running)]}"
     for process in victims:
-        process.send_signal(signal.SIGKILL)
+        # Some end with others.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGKILL)
     # The engine itself is the test's child and stays as a zombie until the test asks for its end.
     wait_for(lambda: not any(_lives(process) for process in victims), f"the end of {victims}")
 

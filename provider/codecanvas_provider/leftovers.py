@@ -1,0 +1,121 @@
+"""An object that an interrupted run made and the stack's state does not know: proven ours, then made way for.
+
+The API server took it, and the engine was killed before it wrote that down; the next create then meets an object
+that exists already. Where it bears this stack's mark it is deleted, and the create is tried again: nothing can
+depend on it yet, since the engine makes dependents only once their object is in the state. For a namespace that is
+seen to: one that holds anything is left alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from codecanvas_provider.cluster import (
+    LIMITS,
+    NAMESPACE,
+    NETWORK_POLICY,
+    POD_TEMPLATE,
+    POLICY,
+    POLICY_BINDING,
+    QUOTA,
+    SERVICE_ACCOUNT,
+    SNAPSHOT_CLASS,
+    STORAGE_CLASS,
+    Cluster,
+)
+from codecanvas_provider.inputs import CLUSTER_FIELDS, Field, require_fields
+from codecanvas_provider.namespace_holders import namespace_holders
+from codecanvas_provider.waiting import Deadline, Pace, in_thread, pause
+from pulumi_codecanvas.errors import ClusterError
+from pulumi_codecanvas.manifests import STACK_ANNOTATION
+
+if TYPE_CHECKING:
+    from codecanvas_provider.dev_environments import Connect
+    from codecanvas_provider.resource import Context
+    from codecanvas_provider.server import Function
+
+CLEAR = "codecanvas:index:clearLeftover"
+
+PATIENCE = 60.0
+"""Seconds that a deletion may take."""
+
+_KINDS = {
+    kind.name: kind
+    for kind in (
+        LIMITS,
+        NAMESPACE,
+        NETWORK_POLICY,
+        POD_TEMPLATE,
+        POLICY,
+        POLICY_BINDING,
+        QUOTA,
+        SERVICE_ACCOUNT,
+        SNAPSHOT_CLASS,
+        STORAGE_CLASS,
+    )
+}
+# What every namespace has from the start.
+_INNATE = frozenset({"ConfigMap kube-root-ca.crt", "ServiceAccount default"})
+
+_FIELDS: dict[str, Field] = {
+    **CLUSTER_FIELDS,
+    "namespace": Field(str, "The object's namespace; none for a cluster-wide one."),
+    "kind": Field(str, "The object's kind.", required=True, choices=tuple(sorted(_KINDS))),
+    "name": Field(str, "The object's name.", required=True),
+    "owner": Field(str, "The stack, as it stands in the annotation of its objects.", required=True),
+}
+
+
+class Leftovers:
+    """The function that the component calls when an object exists already; not meant for programs."""
+
+    def __init__(self, connect: Connect = Cluster.connect, pace: Pace | None = None) -> None:
+        """Take what tests replace: how to reach a cluster, and how often to look."""
+        self._connect = connect
+        self._pace = pace or Pace()
+
+    def functions(self) -> dict[str, Function]:
+        """Give the functions by token."""
+        return {CLEAR: self.clear}
+
+    async def clear(self, context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Delete an object if it is an interrupted run's of this stack.
+
+        Args:
+            context: of the call; in a preview nothing is done.
+            arguments: see `_FIELDS`.
+
+        Returns:
+            `cleared`: whether it is gone; `reason`: why not, in words that go on from "it exists already".
+
+        """
+        given = require_fields(arguments, _FIELDS)
+        if context.preview:
+            return {"cleared": False, "reason": ""}
+        cluster = self._connect(given.get("kubeconfig"), given.get("context"))
+        try:
+            reason = await self._clear(context, cluster, given)
+        except ClusterError as error:
+            reason = f"and whose it is cannot be seen: {error}"
+        return {"cleared": not reason, "reason": reason}
+
+    async def _clear(self, context: Context, cluster: Cluster, given: dict[str, Any]) -> str:
+        kind, name, namespace = _KINDS[given["kind"]], given["name"], given.get("namespace")
+        found = await in_thread(context, cluster.get, kind, name, namespace, metadata_only=True)
+        if found is None:
+            return ""
+        owner = (found["metadata"].get("annotations") or {}).get(STACK_ANNOTATION)
+        if owner != given["owner"]:
+            return f"and is of the stack {owner}" if owner else "and is not of this stack"
+        if kind is NAMESPACE:
+            held = await in_thread(context, namespace_holders, cluster, name)
+            held = [thing for thing in held if thing not in _INNATE]
+            if held:
+                return f"and is not empty ({', '.join(held[:3])})"
+        await in_thread(context, cluster.delete, kind, name, namespace, seen=found)
+        deadline = Deadline(PATIENCE)
+        while await in_thread(context, cluster.get, kind, name, namespace, metadata_only=True):
+            if deadline.passed:
+                return f"and does not go within {PATIENCE:.0f} s after an interrupted run left it"
+            await pause(context, self._pace.first)
+        return ""

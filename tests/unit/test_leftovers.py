@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from codecanvas_provider import leftovers
+from codecanvas_provider.cluster import CONFIG_MAP, NAMESPACE, POD_TEMPLATE, SERVICE_ACCOUNT, Kind
+from codecanvas_provider.leftovers import Leftovers
+from codecanvas_provider.waiting import Pace
+from pulumi_codecanvas.errors import InvalidArgumentsError
+from pulumi_codecanvas.manifests import STACK_ANNOTATION
+from tests.support.calls import Log, run
+from tests.support.fake_cluster import FakeCluster
+
+OWNER = "organization/codecanvas/prod"
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
+    made = FakeCluster()
+    monkeypatch.setattr(made, "discover", lambda: [CONFIG_MAP, SERVICE_ACCOUNT, POD_TEMPLATE])
+    return made
+
+
+def put(cluster: FakeCluster, kind: Kind, owner: str | None, namespace: str | None = None) -> None:
+    annotations = {STACK_ANNOTATION: owner} if owner else {}
+    cluster.put(kind, {"metadata": {"name": "eu", "annotations": annotations}}, namespace)
+
+
+def clear(cluster: FakeCluster, kind: Kind, **given: Any) -> dict[str, Any]:
+    arguments = {"kind": kind.name, "name": "eu", "owner": OWNER, **given}
+    return run(Leftovers(cluster.connect_to, Pace(first=0.001)).clear(Log().context(), arguments))
+
+
+def test_an_object_with_our_mark_is_cleared(cluster: FakeCluster) -> None:
+    put(cluster, POD_TEMPLATE, OWNER, "eu")
+    assert clear(cluster, POD_TEMPLATE, namespace="eu") == {"cleared": True, "reason": ""}
+    assert cluster.find(POD_TEMPLATE, "eu", "eu") is None
+
+
+@pytest.mark.parametrize(
+    ("owner", "reason"),
+    [("organization/codecanvas/other", "of the stack organization/codecanvas/other"), (None, "not of this stack")],
+)
+def test_an_object_of_somebody_else_stays(cluster: FakeCluster, owner: str | None, reason: str) -> None:
+    put(cluster, POD_TEMPLATE, owner, "eu")
+    found = clear(cluster, POD_TEMPLATE, namespace="eu")
+    assert not found["cleared"]
+    assert reason in found["reason"]
+    assert cluster.find(POD_TEMPLATE, "eu", "eu")
+
+
+def test_a_namespace_goes_only_when_it_holds_nothing(cluster: FakeCluster) -> None:
+    put(cluster, NAMESPACE, OWNER)
+    cluster.put(CONFIG_MAP, {"metadata": {"name": "kube-root-ca.crt"}}, "eu")
+    cluster.put(SERVICE_ACCOUNT, {"metadata": {"name": "default"}}, "eu")
+    cluster.put(CONFIG_MAP, {"metadata": {"name": "work"}}, "eu")
+    assert clear(cluster, NAMESPACE) == {"cleared": False, "reason": "and is not empty (ConfigMap work)"}
+    assert cluster.find(NAMESPACE, "eu")
+    cluster.delete(CONFIG_MAP, "work", "eu")
+    assert clear(cluster, NAMESPACE)["cleared"]
+
+
+def test_an_object_that_does_not_go_is_named(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leftovers, "PATIENCE", 0.01)
+    put(cluster, POD_TEMPLATE, OWNER, "eu")
+    cluster.claims_held.add("eu")
+    assert "does not go within" in clear(cluster, POD_TEMPLATE, namespace="eu")["reason"]
+
+
+def test_a_cluster_that_does_not_answer_is_said_so(cluster: FakeCluster) -> None:
+    cluster.away = True
+    assert "whose it is cannot be seen" in clear(cluster, POD_TEMPLATE, namespace="eu")["reason"]
+
+
+def test_only_kinds_of_ours_are_taken(cluster: FakeCluster) -> None:
+    with pytest.raises(InvalidArgumentsError, match="kind"):
+        clear(cluster, CONFIG_MAP, namespace="eu")
