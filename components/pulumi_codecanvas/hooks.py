@@ -7,8 +7,10 @@ run left in the way, it proves to be ours and clears.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakSet
 
 import pulumi
 
@@ -37,6 +39,25 @@ _ADVICE = {
     ),
 }
 """Helm's refusals, each with what it means; `name` and `namespace` are the release's."""
+
+_Hook = TypeVar("_Hook", pulumi.ResourceHook, pulumi.ErrorHook)
+_registrations: WeakSet[asyncio.Future[None]] = WeakSet()
+
+
+async def settle_hooks() -> None:
+    """Wait until every hook so far is registered.
+
+    To be awaited before an error is raised inside an Output: where a program fails while hooks are being registered,
+    Pulumi's SDK stops a gRPC server that has not started, and the process dies without a word.
+    """
+    loop = asyncio.get_running_loop()
+    pending = [registration for registration in _registrations if registration.get_loop() is loop]
+    await asyncio.gather(*pending, return_exceptions=True)
+
+
+def _noted(hook: _Hook) -> _Hook:
+    _registrations.add(hook._registered)  # noqa: SLF001 - no public way
+    return hook
 
 
 @dataclass(frozen=True)
@@ -81,7 +102,7 @@ class Hooks:
             pulumi.log.error(f"{text}; {remedy}" if remedy else text)
             return False
 
-        return pulumi.ResourceHookBinding(on_error=[pulumi.ErrorHook(f"{self.stem}-{name}-exists", reclaim)])
+        return pulumi.ResourceHookBinding(on_error=[_noted(pulumi.ErrorHook(f"{self.stem}-{name}-exists", reclaim))])
 
     def for_release(self, release: Mapping[str, Any], values: Any) -> pulumi.ResourceHookBinding:
         """Recover what a killed run left, watch the release, and tell what was not ready when it failed.
@@ -118,11 +139,11 @@ class Hooks:
 
         quiet = pulumi.ResourceHookOptions(ignore_errors=True)
         name = f"{self.stem}-release"
-        before = pulumi.ResourceHook(f"{name}-watch", watch, quiet)
+        before = _noted(pulumi.ResourceHook(f"{name}-watch", watch, quiet))
         return pulumi.ResourceHookBinding(
-            before_create=[pulumi.ResourceHook(f"{name}-take-over", take_over, quiet), before],
-            before_update=[pulumi.ResourceHook(f"{name}-unblock", unblock, quiet), before],
-            on_error=[pulumi.ErrorHook(f"{name}-explain", explain)],
+            before_create=[_noted(pulumi.ResourceHook(f"{name}-take-over", take_over, quiet)), before],
+            before_update=[_noted(pulumi.ResourceHook(f"{name}-unblock", unblock, quiet)), before],
+            on_error=[_noted(pulumi.ErrorHook(f"{name}-explain", explain))],
         )
 
     async def _ask(self, function: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

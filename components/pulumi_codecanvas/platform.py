@@ -23,8 +23,8 @@ from pulumi_codecanvas.connection import (
     snippet_key,
     values_faults,
 )
-from pulumi_codecanvas.errors import InvalidArgumentsError
-from pulumi_codecanvas.hooks import Hooks
+from pulumi_codecanvas.errors import Fault, InvalidArgumentsError
+from pulumi_codecanvas.hooks import Hooks, settle_hooks
 from pulumi_codecanvas.keys import private_key_faults, public_key_pem
 from pulumi_codecanvas.manifests import STACK_ANNOTATION
 from pulumi_codecanvas.pod_template import pod_template_object, render_yaml
@@ -41,7 +41,7 @@ from pulumi_codecanvas.snippet import Snippet, parse_snippet
 from pulumi_codecanvas.version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from typing_extensions import Unpack
 
@@ -490,32 +490,33 @@ def _parse_later(args: PlatformArgs) -> pulumi.Output[Snippet] | None:
     if args.connection_snippet is None:
         return None
 
-    def parse(text: str) -> Snippet:
+    async def parse(text: str) -> Snippet:
         try:
             snippet = parse_snippet(text, base_dir=args.base_dir)
         except InvalidArgumentsError as error:
-            path = f"{args.platform_name}.connection_snippet"
-            raise ArgumentsError(fault.within(path) for fault in error.faults) from None
-        faults = contradictions(vars(args), snippet)
-        if faults:
-            raise ArgumentsError(fault.within(args.platform_name) for fault in faults)
+            await _refuse(args.platform_name, [fault.within("connection_snippet") for fault in error.faults])
+        await _refuse(args.platform_name, contradictions(vars(args), snippet))
         return snippet
 
     return pulumi.Output.secret(args.connection_snippet).apply(parse)
 
 
-def _checked_values(platform_name: str, known: dict[str, Any]) -> dict[str, Any]:
-    """Merge values that were an output, after the check that plain ones got earlier."""
-    faults = chart_values.owned_key_faults(known["values"])
+async def _refuse(platform_name: str, faults: Sequence[Fault]) -> None:
+    """Report what only an Output's value shows to be wrong, if there is anything."""
     if faults:
+        await settle_hooks()
         raise ArgumentsError(fault.within(platform_name) for fault in faults)
+
+
+async def _checked_values(platform_name: str, known: dict[str, Any]) -> dict[str, Any]:
+    """Merge values that were an output, after the check that plain ones got earlier."""
+    await _refuse(platform_name, chart_values.owned_key_faults(known["values"]))
     return chart_values.operator_values(**known)
 
 
-def _merged_values(platform_name: str, snippet: Snippet, values: Mapping[str, Any]) -> dict[str, Any]:
+async def _merged_values(platform_name: str, snippet: Snippet, values: Mapping[str, Any]) -> dict[str, Any]:
     """Merge the user's values over a snippet's, after the check that plain ones got earlier."""
-    if faults := values_faults(values):
-        raise ArgumentsError(fault.within(platform_name) for fault in faults)
+    await _refuse(platform_name, values_faults(values))
     return chart_values.merge_values(snippet.values, values)
 
 
