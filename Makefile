@@ -8,7 +8,7 @@ READY := .venv/.ready
 SOURCES := components provider tools tests
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup tools up down pulumi test test-unit test-engine test-faults reliability lint format lock schema doctor clean
+.PHONY: help setup tools up down pulumi test test-unit test-engine test-faults reliability lint format lock schema dist doctor clean
 
 help: ## List the targets and what steers them
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
@@ -81,6 +81,9 @@ lock: $(READY) ## Choose the versions in requirements.lock anew, as pyproject.to
 schema: $(READY) ## Write the package's schema anew from the code
 	@echo 'schema: provider/codecanvas_provider/schema.json'
 	@$(PY) -m codecanvas_provider.schema
+
+dist: $(READY) ## Make wheel, sdist and plugin archive; others as in PLATFORMS='linux-arm64 darwin-arm64'
+	@$(PY) -m tools dist $(PLATFORMS)
 
 doctor: $(READY) ## Say what is here, what would be downloaded or built, and what is missing
 	@$(PY) -m tools doctor

@@ -53,6 +53,16 @@ def take_down() -> None:
     down()
 
 
+@app.command("dist")
+def make_dist(
+    platforms: Annotated[list[str] | None, typer.Argument(help="Such as linux-arm64; this one by default.")] = None,
+) -> None:
+    """Make the wheel, the sdist and the plugin's archives."""
+    from tools.dist import dist
+
+    dist(platforms or ())
+
+
 @app.command("pulumi", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def run_pulumi(context: typer.Context) -> None:
     """Run a pulumi command on the stack that `up` made."""

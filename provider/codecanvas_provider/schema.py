@@ -85,13 +85,13 @@ def render(schema: Json) -> str:
 
 
 def _languages() -> Json:
-    # The name of no SDK is in anybody's registry: SDKs are generated, see the README. A Go path without a host can
-    # be mistaken for nobody's module.
+    # SDKs are generated, see the README: none is in a registry, so no name may belong to somebody. The host of the Go
+    # path is one that nobody can have.
     return {
         "nodejs": {"packageName": DISTRIBUTION, "respectSchemaVersion": True},
         "python": {"packageName": PYTHON_SDK, "respectSchemaVersion": True, "pyproject": {"enabled": True}},
         "go": {
-            "importBasePath": "pulumi-codecanvas/sdk/go/codecanvas",
+            "importBasePath": "example.com/pulumi-codecanvas/sdk/go/codecanvas",
             "rootPackageName": "codecanvas",
             "respectSchemaVersion": True,
             "generateResourceContainerTypes": True,

@@ -114,8 +114,10 @@ class Stack:
         runs: every command so far, for tests that search what was printed.
     """
 
-    def __init__(self, home: PulumiHome, kubeconfig: Path, *, program: Path = CHECKOUT, stem: str = "test") -> None:
-        self.name = unique(stem)
+    def __init__(
+        self, home: PulumiHome, kubeconfig: Path, *, program: Path = CHECKOUT, stem: str = "test", name: str = ""
+    ) -> None:
+        self.name = name or unique(stem)
         self.home = home
         self.environment = home.env() | {
             "KUBECONFIG": str(kubeconfig),
