@@ -51,6 +51,8 @@ class Tool:
         bundle: the official release that holds it, as `releases` names it; several tools may be in one.
         go: how to build it; absent where the source is not served as a Go module.
         on_path: whether the Pulumi engine looks for it on PATH.
+        stand_in: the module that serves in its place where it cannot be had; empty where none does.
+        optional: a run goes on without it; the tests that need it say so.
     """
 
     name: str
@@ -60,6 +62,8 @@ class Tool:
     bundle: str = ""
     go: GoModule | None = None
     on_path: bool = False
+    stand_in: str = ""
+    optional: bool = False
 
     @property
     def variable(self) -> str:
@@ -93,6 +97,7 @@ TOOLS: dict[str, Tool] = {
             scripts=("pulumi-language-python-exec", "pulumi-resource-pulumi-python"),
             bundle="pulumi",
             on_path=True,
+            stand_in="tools.standin.python_host",
         ),
         Tool(
             "pulumi-language-nodejs",
@@ -101,8 +106,9 @@ TOOLS: dict[str, Tool] = {
             scripts=("pulumi-resource-pulumi-nodejs",),
             bundle="pulumi",
             on_path=True,
+            optional=True,
         ),
-        Tool("pulumi-language-go", PULUMI_VERSION, mebibytes=37, bundle="pulumi", on_path=True),
+        Tool("pulumi-language-go", PULUMI_VERSION, mebibytes=37, bundle="pulumi", on_path=True, optional=True),
         Tool(
             "pulumi-language-yaml",
             YAML_HOST_VERSION,
@@ -112,7 +118,13 @@ TOOLS: dict[str, Tool] = {
             on_path=True,
         ),
         # Not on PATH: the engine takes it from its own plugin folder and warns about one found on PATH.
-        Tool("pulumi-resource-kubernetes", KUBERNETES_PLUGIN_VERSION, mebibytes=307, bundle="kubernetes-plugin"),
+        Tool(
+            "pulumi-resource-kubernetes",
+            KUBERNETES_PLUGIN_VERSION,
+            mebibytes=307,
+            bundle="kubernetes-plugin",
+            stand_in="tools.standin.kubernetes",
+        ),
         Tool(
             "controlplane",
             KUBERNETES_VERSION,

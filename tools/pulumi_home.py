@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tools.cache import locked
 from tools.pins import KUBERNETES_PLUGIN_VERSION
-from tools.toolchain import PULUMI_TOOLS, bin_dir, ensure
+from tools.toolchain import PULUMI_TOOLS, bin_dir, ensure, stands_in
 
 _KUBERNETES_PLUGIN = "pulumi-resource-kubernetes"
 _FOREIGN_PREFIXES = ("PULUMI_", "HELM_", "KUBERNETES_SERVICE_")
@@ -26,13 +26,21 @@ class PulumiHome:
             owner only.
     """
 
-    def __init__(self, root: Path, *, acquire_plugins: bool = False, ambient_plugins: bool = False) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        acquire_plugins: bool = False,
+        ambient_plugins: bool = False,
+        stand_ins: bool | None = None,
+    ) -> None:
         """Name the place; `prepare` or `env` makes it.
 
         Args:
             root: where it is to be.
             acquire_plugins: let the engine download plugins that a program needs and the home has not.
             ambient_plugins: let the engine use plugins that it finds on PATH.
+            stand_ins: as for `toolchain.ensure`.
         """
         self.root = root.resolve()
         self.home = self.root / "home"
@@ -40,10 +48,14 @@ class PulumiHome:
         self.passphrase_file = self.root / "passphrase"
         self._acquire_plugins = acquire_plugins
         self._ambient_plugins = ambient_plugins
+        self._stand_ins = stand_ins
 
     def prepare(self) -> None:
         """Make what is missing. Harmless when done twice, or by two processes at once."""
-        plugin = ensure(*PULUMI_TOOLS, _KUBERNETES_PLUGIN)[_KUBERNETES_PLUGIN]
+        plugin = ensure(*PULUMI_TOOLS, _KUBERNETES_PLUGIN, stand_ins=self._stand_ins)[_KUBERNETES_PLUGIN]
+        if stands_in(_KUBERNETES_PLUGIN, self._stand_ins):
+            # The stand-in runs it; should it have to be built, then here and not under the engine's eyes.
+            ensure("helm", quiet=True)
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         with locked(self.root / "prepare"):
             for folder in (self.home, self.state):
@@ -61,7 +73,9 @@ class PulumiHome:
         environment = {name: value for name, value in os.environ.items() if not _is_foreign(name)}
         helm = self.root / "helm"
         environment |= {
-            "PATH": os.pathsep.join([str(bin_dir()), str(_virtualenv_bin()), os.environ.get("PATH", "")]),
+            "PATH": os.pathsep.join(
+                [str(bin_dir(self._stand_ins)), str(_virtualenv_bin()), os.environ.get("PATH", "")]
+            ),
             "PULUMI_HOME": str(self.home),
             "PULUMI_BACKEND_URL": f"file://{self.state}",
             "PULUMI_CONFIG_PASSPHRASE_FILE": str(self.passphrase_file),

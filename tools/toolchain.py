@@ -1,7 +1,8 @@
 """Finds or makes the tools that a run needs.
 
 Each tool is looked for in a fixed order: what an environment variable names, the cache, the prebuilt tools
-beside the checkout, the official release, an own build from pinned Go modules.
+beside the checkout, the official release, an own build from pinned Go modules, a stand-in of this project. A
+stand-in is never put into the cache's store, so a real tool is taken as soon as there is one.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from tools.pins import TOOLS, Platform, Tool
 from tools.prebuilt import PrebuiltSource
 from tools.releases import ReleaseSource
 from tools.sources import UnavailableError, consider
+from tools.standin.launchers import launcher_path, write_launcher
 from tools.store import Store
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from tools.store import Stored
 
 CHECKOUT = Path(__file__).parents[1]
+STAND_INS_VARIABLE = "CODECANVAS_STAND_INS"
 PULUMI_TOOLS = tuple(tool.name for tool in TOOLS.values() if tool.on_path)
 _THREADS = 2
 
@@ -41,22 +44,34 @@ _announced: set[tuple[str, str]] = set()
 _announcing = threading.Lock()
 
 
-def ensure(*names: str, quiet: bool = False) -> dict[str, Path]:
+def ensure(*names: str, quiet: bool = False, stand_ins: bool | None = None) -> dict[str, Path]:
     """Find or make the named tools (all of them where none is named) and give each one's absolute path.
 
     Says one line a tool, once in a process; `quiet` leaves out the lines about what was there already.
-    Raises ToolsError, once for all tools that cannot be had.
+    Optional tools that cannot be had are missing from the answer.
+    Raises ToolsError, once for all other tools that cannot be had.
+
+    Args:
+        names: the tools.
+        quiet: see above.
+        stand_ins: take stand-ins where there are any (True), or only where nothing else can be had (False); by
+            default as `CODECANVAS_STAND_INS` says.
     """
-    return Toolchain.default().ensure(names or tuple(TOOLS), quiet=quiet)
+    return Toolchain.default(stand_ins).ensure(names or tuple(TOOLS), quiet=quiet)
 
 
-def bin_dir() -> Path:
+def bin_dir(stand_ins: bool | None = None) -> Path:
     """Give the folder to put first on PATH: in it `ensure` puts pulumi, its language hosts and their scripts.
 
-    Which folder it is depends on the pinned versions and on overrides: checkouts that differ in these share a
-    cache and never see each other's tools.
+    Which folder it is depends on the pinned versions, on overrides and on stand-ins: checkouts that differ in
+    these share a cache and never see each other's tools.
     """
-    return Toolchain.default().bin_dir()
+    return Toolchain.default(stand_ins).bin_dir()
+
+
+def stands_in(name: str, stand_ins: bool | None = None) -> bool:
+    """Tell whether a tool's stand-in is what serves here; to be asked after `ensure` and with its arguments."""
+    return Toolchain.default(stand_ins).stands_in(_tool_named(name))
 
 
 @dataclass(frozen=True)
@@ -67,6 +82,7 @@ class Toolchain:
         ready_sources: those that have executables, best first.
         build_sources: those that make them, taken one tool after the other.
         stop: makes the ready sources give up soon, for a Ctrl-C.
+        stand_ins: take stand-ins even where real tools can be had.
     """
 
     cache: Path
@@ -75,10 +91,11 @@ class Toolchain:
     ready_sources: Sequence[Source]
     build_sources: Sequence[Source]
     stop: Callable[[], None] = lambda: None
+    stand_ins: bool = False
 
     @staticmethod
-    def default() -> Toolchain:
-        """Give the tool chain of this checkout on this machine."""
+    def default(stand_ins: bool | None = None) -> Toolchain:
+        """Give the tool chain of this checkout on this machine; `stand_ins` as for `ensure`."""
         platform, cache = Platform.current(), cache_dir()
         releases = ReleaseSource(cache, platform, os.environ)
         return Toolchain(
@@ -88,6 +105,7 @@ class Toolchain:
             ready_sources=[PrebuiltSource(CHECKOUT.parent / "shared" / "toolchain", platform), releases],
             build_sources=[GoBuildSource(CHECKOUT / "tools" / "go", cache, os.environ)],
             stop=releases.stop,
+            stand_ins=bool(os.environ.get(STAND_INS_VARIABLE)) if stand_ins is None else stand_ins,
         )
 
     @property
@@ -105,10 +123,17 @@ class Toolchain:
             raise ToolsError(f"{tool.variable} names {path}, which is not an executable file; correct or unset it")
         return path
 
+    def stands_in(self, tool: Tool) -> bool:
+        """Tell whether the tool's stand-in is what serves here; to be asked after `ensure`."""
+        if not tool.stand_in or self.override(tool) is not None:
+            return False
+        return self.stand_ins or self.store.find(tool) is None
+
     def bin_dir(self) -> Path:
         """See the function of this name."""
-        tools = (TOOLS[name] for name in PULUMI_TOOLS)
+        tools = [TOOLS[name] for name in PULUMI_TOOLS]
         key = [(tool.name, tool.version, self.environment.get(tool.variable, "")) for tool in tools]
+        key += [(tool.name, str(launcher_path(tool, self.cache)), "stand-in") for tool in tools if self.stands_in(tool)]
         digest = hashlib.sha256(repr((str(self.platform), key)).encode()).hexdigest()
         path = self.cache / "bin" / digest[:12]
         path.mkdir(parents=True, exist_ok=True)
@@ -118,7 +143,7 @@ class Toolchain:
         """See the function of this name."""
         tools = [_tool_named(name) for name in dict.fromkeys(names)]
         overrides = {tool.name: path for tool in tools if (path := self.override(tool)) is not None}
-        wanted = [tool for tool in tools if tool.name not in overrides]
+        wanted = [tool for tool in tools if tool.name not in overrides and not (self.stand_ins and tool.stand_in)]
         stored = self._obtain_all(wanted, quiet=quiet)
 
         paths = {}
@@ -126,8 +151,15 @@ class Toolchain:
             if tool.name in overrides:
                 _announce(tool, f"{tool.name}: {overrides[tool.name]} ({tool.variable})", quiet=quiet)
                 files = _with_scripts(overrides[tool.name], tool)
-            else:
+            elif tool.name in stored:
                 files = {name: stored[tool.name].directory / name for name in stored[tool.name].files}
+            elif tool.stand_in:
+                why = f"{STAND_INS_VARIABLE} asks for it" if self.stand_ins else "a real one cannot be had here"
+                _announce(tool, f"{tool.name} {tool.version}: STAND-IN {tool.stand_in} ({why})", quiet=quiet)
+                files = {tool.name: write_launcher(tool, self.cache)}
+            else:
+                _announce(tool, f"{tool.name} {tool.version}: cannot be had here; what needs it is left out")
+                continue
             paths[tool.name] = self._link(files)[tool.name] if tool.on_path else files[tool.name]
         return paths
 
@@ -157,15 +189,18 @@ class Toolchain:
         """Build the rest, one after the other: each build uses every core already."""
         # A tool that cannot be built is found out before the minutes that the others take.
         refusals = {name: self._refusals(TOOLS[name]) for name in tried}
-        lost = [name for name, reasons in refusals.items() if len(reasons) == len(self.build_sources)]
+        refused = [name for name, reasons in refusals.items() if len(reasons) == len(self.build_sources)]
+        lost = [name for name in refused if _is_needed(TOOLS[name])]
         built: dict[str, Stored] = {}
         for name in tried if not lost else ():
+            if name in refused:
+                continue
             stored = self._obtain(TOOLS[name], self.build_sources, tried[name])
-            if stored is None:
+            if stored is not None:
+                built[name] = stored
+            elif _is_needed(TOOLS[name]):
                 lost.append(name)
                 refusals[name] = []
-            else:
-                built[name] = stored
         if lost:
             raise ToolsError("\n".join(_describe_lost(TOOLS[name], [*tried[name], *refusals[name]]) for name in lost))
         return built
@@ -207,6 +242,11 @@ class Toolchain:
         directory = self.bin_dir()
         with locked(directory):
             return {name: _link_file(path, directory / name) for name, path in files.items()}
+
+
+def _is_needed(tool: Tool) -> bool:
+    """Tell whether a run cannot go on without the tool itself."""
+    return not (tool.stand_in or tool.optional)
 
 
 def _tool_named(name: str) -> Tool:

@@ -1,0 +1,1 @@
+"""A stand-in for `pulumi-language-python`, Pulumi's language host for Python."""
