@@ -10,6 +10,13 @@ from hypothesis import HealthCheck, settings
 
 from codecanvas_provider.cluster import Cluster
 from tests.support.clusters import make_cluster
+from tests.support.parts import (  # noqa: F401 - hooks, found here by pytest
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_report_header,
+    pytest_runtest_setup,
+    pytest_terminal_summary,
+)
 from tests.support.stack import make_stack
 from tools.pulumi_home import PulumiHome
 

@@ -76,6 +76,8 @@ def _examine_tool(toolchain: Toolchain, tool: Tool) -> Finding:
         return Finding(tool, f"MISSING: {error}", seconds=None)
     if override is not None:
         return Finding(tool, f"here: {override}, named by {tool.variable}")
+    if tool.stand_in and toolchain.stand_ins:
+        return Finding(tool, toolchain.describe(tool))
     stored = toolchain.store.find(tool, thorough=True)
     if stored is not None:
         return Finding(tool, f"here: in the cache, {stored.origin}")
@@ -89,6 +91,10 @@ def _examine_tool(toolchain: Toolchain, tool: Tool) -> Finding:
         skipped = "".join(f"\n    not from {attempt}" for attempt in tried)
         mebibytes = tool.mebibytes + (_BUILD_MEBIBYTES if source in toolchain.build_sources else 0)
         return Finding(tool, f"{damaged}would {plan.action}, about {plan.seconds} s{skipped}", plan.seconds, mebibytes)
+    if tool.stand_in:
+        return Finding(tool, f"STAND-IN {tool.stand_in}, as there is none\n{describe_failure(tool, tried)}")
+    if tool.optional:
+        return Finding(tool, f"left out, with the tests that need it\n{describe_failure(tool, tried)}")
     return Finding(tool, f"MISSING\n{describe_failure(tool, tried)}", seconds=None)
 
 

@@ -129,6 +129,17 @@ class Toolchain:
             return False
         return self.stand_ins or self.store.find(tool) is None
 
+    def describe(self, tool: Tool) -> str:
+        """Say in a phrase what serves as the tool here, as far as it is known without getting anything."""
+        override, stored = self.override(tool), self.store.find(tool)
+        if override is not None:
+            return f"{override}, named by {tool.variable}"
+        if tool.stand_in and self.stand_ins:
+            return f"STAND-IN {tool.stand_in}, asked for by {STAND_INS_VARIABLE}"
+        if stored is not None:
+            return stored.origin
+        return "not here yet" + (f"; the STAND-IN {tool.stand_in} if it cannot be had" if tool.stand_in else "")
+
     def bin_dir(self) -> Path:
         """See the function of this name."""
         tools = [TOOLS[name] for name in PULUMI_TOOLS]
@@ -144,7 +155,7 @@ class Toolchain:
         tools = [_tool_named(name) for name in dict.fromkeys(names)]
         overrides = {tool.name: path for tool in tools if (path := self.override(tool)) is not None}
         wanted = [tool for tool in tools if tool.name not in overrides and not (self.stand_ins and tool.stand_in)]
-        stored = self._obtain_all(wanted, quiet=quiet)
+        stored, tried = self._obtain_all(wanted, quiet=quiet)
 
         paths = {}
         for tool in tools:
@@ -154,16 +165,18 @@ class Toolchain:
             elif tool.name in stored:
                 files = {name: stored[tool.name].directory / name for name in stored[tool.name].files}
             elif tool.stand_in:
-                why = f"{STAND_INS_VARIABLE} asks for it" if self.stand_ins else "a real one cannot be had here"
+                why = "; ".join(tried.get(tool.name, ["the real one was not asked for"]))
                 _announce(tool, f"{tool.name} {tool.version}: STAND-IN {tool.stand_in} ({why})", quiet=quiet)
                 files = {tool.name: write_launcher(tool, self.cache)}
             else:
-                _announce(tool, f"{tool.name} {tool.version}: cannot be had here; what needs it is left out")
+                why = "; ".join(tried[tool.name])
+                _announce(tool, f"{tool.name} {tool.version}: NOT HERE, what needs it is left out ({why})", quiet=quiet)
                 continue
             paths[tool.name] = self._link(files)[tool.name] if tool.on_path else files[tool.name]
         return paths
 
-    def _obtain_all(self, tools: Sequence[Tool], *, quiet: bool) -> dict[str, Stored]:
+    def _obtain_all(self, tools: Sequence[Tool], *, quiet: bool) -> tuple[dict[str, Stored], dict[str, list[str]]]:
+        """Give what could be had, and why each place did not give what was not in the cache."""
         found = {tool.name: stored for tool in tools if (stored := self.store.find(tool)) is not None}
         for tool in tools:
             if tool.name in found:
@@ -171,7 +184,7 @@ class Toolchain:
         tried = {tool.name: list[str]() for tool in tools if tool.name not in found}
         found |= self._obtain_ready(tried)
         found |= self._build({name: attempts for name, attempts in tried.items() if name not in found})
-        return found
+        return found, tried
 
     def _obtain_ready(self, tried: Mapping[str, list[str]]) -> dict[str, Stored]:
         """Get what can be had ready-made, several at once, the largest first."""
@@ -189,6 +202,8 @@ class Toolchain:
         """Build the rest, one after the other: each build uses every core already."""
         # A tool that cannot be built is found out before the minutes that the others take.
         refusals = {name: self._refusals(TOOLS[name]) for name in tried}
+        for name, reasons in refusals.items():
+            tried[name].extend(reasons)
         refused = [name for name, reasons in refusals.items() if len(reasons) == len(self.build_sources)]
         lost = [name for name in refused if _is_needed(TOOLS[name])]
         built: dict[str, Stored] = {}
@@ -200,9 +215,8 @@ class Toolchain:
                 built[name] = stored
             elif _is_needed(TOOLS[name]):
                 lost.append(name)
-                refusals[name] = []
         if lost:
-            raise ToolsError("\n".join(_describe_lost(TOOLS[name], [*tried[name], *refusals[name]]) for name in lost))
+            raise ToolsError("\n".join(_describe_lost(TOOLS[name], tried[name]) for name in lost))
         return built
 
     def _refusals(self, tool: Tool) -> list[str]:

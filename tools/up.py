@@ -22,7 +22,9 @@ from tools.cache import cache_dir, locked
 from tools.cluster import local_cluster
 from tools.console import say
 from tools.errors import ToolsError
+from tools.pins import TOOLS
 from tools.pulumi_home import PulumiHome
+from tools.toolchain import Toolchain, ensure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 CHECKOUT = Path(__file__).parents[1]
 KUBECONFIG_VARIABLE = "CODECANVAS_KUBECONFIG"
 STACK = "local"
+PARTS = ("pulumi", "pulumi-language-python", "pulumi-resource-kubernetes")
 CONFIG = CHECKOUT / f"Pulumi.{STACK}.yaml"
 
 
@@ -85,12 +88,24 @@ def up() -> None:
             site.cluster.start()
         else:
             say(f"up: using the cluster of {site.kubeconfig}")
+        _name_parts()
         _select_stack(site)
         _write_config(site)
         say("up: pulumi up")
         _run(site, "up", "--yes", "--skip-preview", "--config-file", str(site.config))
     say(f"up: done in {time.monotonic() - started:.0f} s")
     print(_next_steps(site))
+
+
+def _name_parts() -> None:
+    """Say what serves as the engine and its parts."""
+    ensure(*PARTS, quiet=True)
+    toolchain = Toolchain.default()
+    for name in PARTS:
+        described = (
+            f"STAND-IN {TOOLS[name].stand_in}" if toolchain.stands_in(TOOLS[name]) else toolchain.describe(TOOLS[name])
+        )
+        say(f"up: {name} {TOOLS[name].version}: {described}")
 
 
 def down() -> None:

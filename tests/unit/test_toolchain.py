@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import os
 import shutil
@@ -280,8 +281,7 @@ def test_a_prebuilt_tool_is_unpacked_and_checked(tmp_path: Path) -> None:
 def test_prebuilt_scripts_come_with_their_tool(tmp_path: Path) -> None:
     folder = write_prebuilt(tmp_path / "prebuilt", {"pulumi-language-nodejs": b"host"})
     source = PrebuiltSource(folder, LINUX)
-    with pytest.raises(ToolsError, match="pulumi-resource-pulumi-nodejs"):
-        make_toolchain(tmp_path / "cache", [source]).ensure(["pulumi-language-nodejs"])
+    assert make_toolchain(tmp_path / "cache", [source]).ensure(["pulumi-language-nodejs"]) == {}
     (folder / "bin" / "pulumi-resource-pulumi-nodejs").write_text("script")
     path = make_toolchain(tmp_path / "cache", [source]).ensure(["pulumi-language-nodejs"])["pulumi-language-nodejs"]
     assert path.with_name("pulumi-resource-pulumi-nodejs").read_text() == "script"
@@ -368,3 +368,57 @@ def test_the_command_shows_an_error_as_text_and_fails(tmp_path: Path) -> None:
     assert done.stdout == ""
     assert done.stderr.startswith("error: CODECANVAS_TOOL_KWOK names /does/not/exist")
     assert "Traceback" not in done.stderr
+
+
+def test_a_stand_in_serves_where_no_real_tool_can_be_had_and_says_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toolchain = make_toolchain(tmp_path, [StubSource("prebuilt")], [StubSource("own build")])
+    path = toolchain.ensure(["pulumi-resource-kubernetes"])["pulumi-resource-kubernetes"]
+    assert "stand-in" in subprocess.run([path, "--help"], capture_output=True, text=True, check=True).stdout
+    assert toolchain.stands_in(TOOLS["pulumi-resource-kubernetes"])
+    said = capsys.readouterr().err
+    assert "STAND-IN tools.standin.kubernetes" in said
+    assert "prebuilt: has no pulumi-resource-kubernetes; own build: has no pulumi-resource-kubernetes" in said
+
+
+def test_a_real_tool_comes_before_its_stand_in_as_soon_as_there_is_one(tmp_path: Path) -> None:
+    name = "pulumi-language-python"
+    stand_in = make_toolchain(tmp_path)
+    stand_in.ensure([name])
+    folder = stand_in.bin_dir()
+    real = make_toolchain(tmp_path, [StubSource("prebuilt", {name})])
+    path = real.ensure([name])[name]
+    assert path.read_text() == "prebuilt"
+    assert not real.stands_in(TOOLS[name])
+    assert folder != real.bin_dir() == path.parent
+
+
+def test_a_stand_in_can_be_asked_for_where_the_real_tool_is_here(tmp_path: Path) -> None:
+    name = "pulumi-resource-kubernetes"
+    source = StubSource("prebuilt", {name})
+    make_toolchain(tmp_path, [source]).ensure([name])
+    forced = dataclasses.replace(make_toolchain(tmp_path, [source]), stand_ins=True)
+    assert "tools.standin.kubernetes" in forced.ensure([name])[name].read_text()
+    assert forced.describe(TOOLS[name]) == "STAND-IN tools.standin.kubernetes, asked for by CODECANVAS_STAND_INS"
+
+
+def test_an_override_comes_before_a_stand_in(tmp_path: Path) -> None:
+    own = _executable(tmp_path / "own")
+    toolchain = make_toolchain(tmp_path / "cache", environment={"CODECANVAS_TOOL_PULUMI_RESOURCE_KUBERNETES": str(own)})
+    forced = dataclasses.replace(toolchain, stand_ins=True)
+    assert forced.ensure(["pulumi-resource-kubernetes"]) == {"pulumi-resource-kubernetes": own}
+    assert not forced.stands_in(TOOLS["pulumi-resource-kubernetes"])
+
+
+def test_an_optional_tool_that_cannot_be_had_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    toolchain = make_toolchain(tmp_path, [StubSource("prebuilt", {"kwok"})])
+    assert list(toolchain.ensure(["pulumi-language-go", "kwok"])) == ["kwok"]
+    assert (
+        "pulumi-language-go 3.259.0: NOT HERE, what needs it is left out (prebuilt: has no" in capsys.readouterr().err
+    )
+
+
+def test_without_a_tool_that_nothing_stands_in_for_the_run_ends(tmp_path: Path) -> None:
+    with pytest.raises(ToolsError, match=r"^pulumi 3\.259\.0 cannot be had"):
+        make_toolchain(tmp_path).ensure(["pulumi", "pulumi-language-python", "pulumi-language-go"])

@@ -30,9 +30,11 @@ def test_the_report_says_of_each_tool_where_it_is_or_would_come_from(tmp_path: P
     assert "would take from prebuilt, about 7 s" in _line(report, "kwok")
     assert "would take from own build, about 7 s" in _line(report, "controlplane")
     assert "not from prebuilt: has no controlplane" in report
-    assert "MISSING" in _line(report, "pulumi-language-go")
+    assert "left out, with the tests that need it" in _line(report, "pulumi-language-go")
+    assert "STAND-IN tools.standin.kubernetes" in _line(report, "pulumi-resource-kubernetes")
+    assert "MISSING" in _line(report, "pulumi-language-yaml")
     assert "set CODECANVAS_TOOL_PULUMI_LANGUAGE_GO to the path" in report
-    assert report.splitlines()[-1].startswith("missing: pulumi-language-python, ")
+    assert report.splitlines()[-1].startswith("missing: pulumi-language-yaml, ")
     assert ready.asked == build.asked == []
 
 

@@ -16,8 +16,9 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "cache" / "pulumi-resource-kubernetes"
     path.parent.mkdir()
     path.write_text("plugin")
-    monkeypatch.setattr(tools.pulumi_home, "ensure", lambda *_: {path.name: path})
-    monkeypatch.setattr(tools.pulumi_home, "bin_dir", lambda: tmp_path / "bin")
+    monkeypatch.setattr(tools.pulumi_home, "ensure", lambda *_, **__: {path.name: path})
+    monkeypatch.setattr(tools.pulumi_home, "bin_dir", lambda *_: tmp_path / "bin")
+    monkeypatch.setattr(tools.pulumi_home, "stands_in", lambda *_: False)
     return path
 
 
