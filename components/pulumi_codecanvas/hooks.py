@@ -14,6 +14,8 @@ from weakref import WeakSet
 
 import pulumi
 
+from pulumi_codecanvas.errors import CodeCanvasError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -21,6 +23,7 @@ WATCH = "codecanvas:index:watchRelease"
 EXPLAIN = "codecanvas:index:explainRelease"
 RECOVER = "codecanvas:index:recoverRelease"
 CLEAR = "codecanvas:index:clearLeftover"
+RIGHTS = "codecanvas:index:findMissingRights"
 
 _CLEARINGS = 3
 """How often a create is tried again; somebody who makes the object over and over is not to be fought."""
@@ -58,6 +61,10 @@ async def settle_hooks() -> None:
 def _noted(hook: _Hook) -> _Hook:
     _registrations.add(hook._registered)  # noqa: SLF001 - no public way
     return hook
+
+
+class MissingRightsError(CodeCanvasError):
+    """The user that the kubeconfig names may not do what the platform needs."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +110,29 @@ class Hooks:
             return False
 
         return pulumi.ResourceHookBinding(on_error=[_noted(pulumi.ErrorHook(f"{self.stem}-{name}-exists", reclaim))])
+
+    def for_first(self, needs: Mapping[str, Any]) -> pulumi.ResourceHookBinding:
+        """List the rights that are missing before an object is made, already in a preview; asked once a platform.
+
+        Args:
+            needs: `namespace`, `operatorNamespace` and `features`, inputs of the plugin's function.
+
+        """
+        asked: list[asyncio.Task[dict[str, Any]]] = []
+
+        async def refuse(_args: pulumi.ResourceHookArgs) -> None:
+            if not asked:
+                asked.append(asyncio.ensure_future(self._ask(RIGHTS, needs)))
+            missing = (await asked[0]).get("missing") or []
+            if missing:
+                listed = "".join(f"\n  - {right}" for right in missing)
+                raise MissingRightsError(
+                    f"nothing was written to the cluster, because these rights are missing:{listed}\n"
+                    "grant them to the user that the kubeconfig names, then run `pulumi up`"
+                )
+
+        hook = pulumi.ResourceHook(f"{self.stem}-rights", refuse, pulumi.ResourceHookOptions(on_dry_run=True))
+        return pulumi.ResourceHookBinding(before_create=[hook])
 
     def for_release(self, release: Mapping[str, Any], values: Any) -> pulumi.ResourceHookBinding:
         """Recover what a killed run left, watch the release, and tell what was not ready when it failed.

@@ -152,6 +152,8 @@ class _Builder:
         ask = pulumi.InvokeOptions(parent=parent, provider=self.children.get("codecanvas"), version=VERSION)
         self.hooks = Hooks(self.stem, self.access, self.owner, ask)
         self.reclaim = self.hooks.for_object()
+        places = {"namespace": self.namespace, "operatorNamespace": self.operator_namespace}
+        self.first = self.hooks.for_first({**places, "features": _features(args)})
 
     def build(self) -> dict[str, Any]:
         """Register every child and give the component's outputs."""
@@ -181,8 +183,13 @@ class _Builder:
             "frozen": self.args.freeze,
         }
 
-    def _options(self, *, after: list[pulumi.Resource] | None = None, inside: bool = False) -> pulumi.ResourceOptions:
-        """Options of a child: its parent, what it waits for, and whether it goes with the namespace."""
+    def _options(
+        self, *, after: list[pulumi.Resource] | None = None, inside: bool = False, passing: bool = False
+    ) -> pulumi.ResourceOptions:
+        """Options of a child: its parent, what it waits for, and whether it goes with the namespace.
+
+        What is `passing` comes and goes in a platform's life, so that a protected platform can be unfrozen too.
+        """
         home = self.home if inside else None
         waits = [*(after or []), *([home] if home else [])]
         goes_along = None if self.args.retain_volumes else home
@@ -191,6 +198,9 @@ class _Builder:
             providers=self.children or None,
             depends_on=waits or None,
             deleted_with=goes_along,
+            # What waits for another object is not the first to be made.
+            hooks=None if waits else self.first,
+            protect=False if passing else None,
         )
 
     def _add_providers(self) -> None:
@@ -267,7 +277,7 @@ class _Builder:
             f"{self.stem}-key",
             token_version=self.args.token_version,
             private_key=self.args.private_key,
-            opts=self._options(),
+            opts=self._options(passing=True),
         )
 
     def _key_facts(self, key: ConnectionKey | None) -> tuple[Any, Any, Any]:
@@ -299,9 +309,9 @@ class _Builder:
         )
         return self._inside("pod-template", manifest)
 
-    def _inside(self, suffix: str, manifest: Mapping[str, Any]) -> KubernetesObject:
+    def _inside(self, suffix: str, manifest: Mapping[str, Any], *, passing: bool = False) -> KubernetesObject:
         """Register an object that lives in the platform's namespace and goes with it."""
-        registered = self._object(suffix, manifest, self._options(inside=True))
+        registered = self._object(suffix, manifest, self._options(inside=True, passing=passing))
         self.objects.append(registered)
         return registered
 
@@ -366,12 +376,16 @@ class _Builder:
         namespace = pulumi.Output.from_input(self.namespace)
         if args.freeze_mode == "quota":
             quota = namespace.apply(lambda name: freeze.freeze_quota(namespace=name, **facts))
-            return [self._inside("freeze-quota", _late("v1", "ResourceQuota", quota))]
+            return [self._inside("freeze-quota", _late("v1", "ResourceQuota", quota), passing=True)]
         pair = namespace.apply(lambda name: freeze.freeze_policy(namespace=name, **facts))
         group = "admissionregistration.k8s.io/v1"
-        policy = self._object("freeze-policy", _late(group, "ValidatingAdmissionPolicy", pair[0]), self._options())
+        policy = self._object(
+            "freeze-policy", _late(group, "ValidatingAdmissionPolicy", pair[0]), self._options(passing=True)
+        )
         binding = self._object(
-            "freeze-binding", _late(group, "ValidatingAdmissionPolicyBinding", pair[1]), self._options(after=[policy])
+            "freeze-binding",
+            _late(group, "ValidatingAdmissionPolicyBinding", pair[1]),
+            self._options(after=[policy], passing=True),
         )
         return [policy, binding]
 
@@ -483,6 +497,30 @@ class _Builder:
             public_key=public_key,
         )
         return known.apply(lambda facts: chart_values.application_values(chart_values.Connection(**facts)))
+
+
+def _features(args: PlatformArgs) -> list[str]:
+    """Name the features in use, as the plugin's list of rights does."""
+    by_policy = args.freeze and args.freeze_mode == "policy"
+    used = {
+        "pod template": True,
+        "Helm release": True,
+        "own namespace": args.create_namespace,
+        "own operator namespace": args.create_operator_namespace and args.operator_namespace is not None,
+        "service accounts": args.service_accounts,
+        "quota": args.quota,
+        "limits": args.limits,
+        "network policy": args.network_policy,
+        "storage": args.storage,
+        "making the policy": by_policy,
+        "freeze": args.freeze,
+        "freeze by policy": by_policy,
+        "freeze by quota": args.freeze and not by_policy,
+        "connection test": True,
+        "key rotation": True,
+        "delete": True,
+    }
+    return [feature for feature, wanted in used.items() if wanted]
 
 
 def _parse_later(args: PlatformArgs) -> pulumi.Output[Snippet] | None:

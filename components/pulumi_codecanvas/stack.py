@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -30,6 +31,8 @@ def declare_platforms() -> dict[str, ComputingPlatform]:
 
     """
     signal.signal(signal.SIGINT, _leave)
+    # The memory of this process holds private keys, so a crash must leave none of it on a disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         platforms = read_platforms(read_config(), base_dir=Path.cwd())
     except InvalidArgumentsError as error:

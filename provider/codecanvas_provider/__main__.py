@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
+import resource
 import signal
 import sys
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -33,6 +34,8 @@ def main() -> None:
 
         print(VERSION)  # noqa: T201 - asked for by a person
         return
+    # The memory of this process holds private keys, so a crash must leave none of it on a disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # gRPC would write to stderr that the engine went away, which is how the plugin commonly ends.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     asyncio.run(_serve(arguments[-1] if arguments else None))
@@ -50,11 +53,12 @@ def custom_resources() -> list[CustomResource]:
 def functions() -> dict[str, Function]:
     """List the functions that the plugin serves, by token."""
     from codecanvas_provider.leftovers import Leftovers
+    from codecanvas_provider.missing_rights import MissingRights
     from codecanvas_provider.platform_status import PlatformStatus
     from codecanvas_provider.release_recovery import ReleaseRecovery
     from codecanvas_provider.release_watch import ReleaseWatches
 
-    served = (PlatformStatus(), ReleaseWatches(), ReleaseRecovery(), Leftovers())
+    served = (PlatformStatus(), ReleaseWatches(), ReleaseRecovery(), Leftovers(), MissingRights())
     return {token: function for each in served for token, function in each.functions().items()}
 
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from codecanvas_provider.cluster import POD, QUOTA, SNAPSHOT_CLASS, STORAGE_CLASS, Refused, is_missing_right
 from codecanvas_provider.freeze_block import describe_block, freeze_block, is_quota_denial
+from codecanvas_provider.missing_rights import find_missing
+from codecanvas_provider.namespace_holders import foreign_finalizers
 from codecanvas_provider.namespaces import require_namespace
 from codecanvas_provider.operator_rollout import FINGERPRINT, REVISION, SOURCES, read_sources
-from codecanvas_provider.permissions import RULES
 from codecanvas_provider.waiting import in_thread
 from codecanvas_provider.worker_pods import join_names, name_of
 from codecanvas_provider.workloads import explain_workloads, list_workloads, one_line, read_newest_revision
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from codecanvas_provider.cluster import Cluster, Kind
     from codecanvas_provider.operator_rollout import Sources
-    from codecanvas_provider.permissions import Feature, Rule
+    from codecanvas_provider.permissions import Feature
     from codecanvas_provider.resource import Context
     from codecanvas_provider.workloads import Workload
 
@@ -160,42 +161,27 @@ def _check_permissions(target: Target) -> str:
     features: list[Feature] = ["connection test", "key rotation", "delete"]
     if target.frozen:
         features += ["freeze", "freeze by quota" if target.freeze_mode == "quota" else "freeze by policy"]
-    asked: dict[tuple[str, str, str, str | None, str], Feature] = {}
-    for feature in features:
-        for rule in RULES[feature]:
-            name = target.namespace if rule.one else ""
-            for verb in () if rule.optional else rule.verbs:
-                asked.setdefault((verb, rule.group, rule.resource, _place(rule, target), name), feature)
-    missing = [right for right in asked if not target.cluster.may(*right)]
+    missing = find_missing(
+        target.cluster, features, namespace=target.namespace, operator_namespace=target.operator_namespace
+    )
     if not missing:
         return "we may do everything that the features in use need"
-    lines = [_describe_right(*right, asked[right]) for right in missing]
     raise _fail(
-        f"missing rights: {'; '.join(lines)}. Grant them to the user that the kubeconfig names (the README has them as"
-        " ready-made roles)"
+        f"missing rights: {'; '.join(missing)}. Grant them to the user that the kubeconfig names (the README has them"
+        " as ready-made roles)"
     )
-
-
-def _place(rule: Rule, target: Target) -> str | None:
-    places = {"platform": target.namespace, "operator": target.operator_namespace, "cluster": None}
-    return places[rule.scope]
-
-
-def _describe_right(verb: str, group: str, resource: str, namespace: str | None, name: str, feature: str) -> str:
-    what = f"{resource}.{group}" if group else resource
-    if name:
-        return f"{verb} {what} {name} ({feature})"
-    where = f"in namespace {namespace}" if namespace else "in the cluster"
-    return f"{verb} {what} {where} ({feature})"
 
 
 def _check_namespace(target: Target) -> str:
     namespace = require_namespace(target.cluster, target.namespace, target.namespace_uid)
     phase = (namespace.get("status") or {}).get("phase")
     if phase != "Active":
+        holders = foreign_finalizers(target.cluster, target.namespace)
+        held = f", held by {join_names(holders)}" if holders else ""
         raise _fail(
-            f"namespace {target.namespace} is {phase}; see what holds it with"
-            f" `kubectl get namespace {target.namespace} -o yaml`",
+            f"namespace {target.namespace} is {phase}{held}; see what holds it with"
+            f" `kubectl get namespace {target.namespace} -o yaml`, and once it is gone run `pulumi refresh`, then"
+            " `pulumi up`",
             "short",
         )
     found = namespace["metadata"].get("labels") or {}

@@ -115,12 +115,15 @@ class ConnectionTest(CustomResource):
         inputs: dict[str, Any],
         outputs: dict[str, Any],
     ) -> tuple[str, dict[str, Any], dict[str, Any]] | None:
-        """Run the checks once each, and give their outcome as it is."""
+        """Run the checks once each, give their outcome as it is, and warn of those that failed."""
         if not inputs.get("namespace"):
             return None
         if not inputs.get("enabled"):
             return id, inputs, outputs
         checks = await run_checks(context, self._target(inputs, lifting=False))
+        for check in checks:
+            if check.status == "Failed":
+                await context.log(f"{check.name}: {check.message}", "warning")
         return id, inputs, {**outputs, "checks": _as_outputs(checks)}
 
     async def delete(self, context: Context, id: str, outputs: dict[str, Any]) -> None:  # noqa: A002, ARG002 - as above

@@ -1,7 +1,8 @@
 """The Kubernetes rights that this plugin uses, feature by feature: the one list of them.
 
-The connection test asks for them, the documentation shows them, and tests grant exactly them. What the
-kubernetes plugin and Helm need besides, to make a platform's objects, is not in it.
+The connection test asks for them, the documentation shows them, and tests grant exactly them. What the kubernetes
+plugin and Helm need besides is under features of its own, asked for before a platform's first object is made; what the
+chart's own objects need is not known before Helm reads the chart.
 """
 
 from __future__ import annotations
@@ -10,7 +11,24 @@ from dataclasses import dataclass
 from typing import Literal
 
 Scope = Literal["platform", "operator", "cluster"]
-Feature = Literal["connection test", "key rotation", "freeze", "freeze by policy", "freeze by quota", "delete"]
+Feature = Literal[
+    "connection test",
+    "key rotation",
+    "freeze",
+    "freeze by policy",
+    "freeze by quota",
+    "delete",
+    "own namespace",
+    "own operator namespace",
+    "pod template",
+    "Helm release",
+    "service accounts",
+    "quota",
+    "limits",
+    "network policy",
+    "storage",
+    "making the policy",
+]
 
 _ADMISSION = "admissionregistration.k8s.io"
 _BLOCK_KINDS = ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
@@ -38,6 +56,16 @@ class Rule:
     scope: Scope = "platform"
     optional: bool = False
     one: bool = False
+
+
+_MAKE = ("get", "create", "patch", "delete")
+_OWN_NAMESPACE = (
+    Rule("namespaces", (*_MAKE, "list", "watch"), "make, change and delete it, and see it go", scope="cluster"),
+)
+
+
+def _made(resource: str, group: str = "", scope: Scope = "platform") -> tuple[Rule, ...]:
+    return (Rule(resource, _MAKE, "make, change and delete it", group, scope),)
 
 
 _NAMESPACE = Rule("namespaces", ("get",), "see that it is the right cluster and the namespace is active", one=True)
@@ -107,5 +135,20 @@ RULES: dict[Feature, tuple[Rule, ...]] = {
             optional=True,
         ),
     ),
+    "own namespace": _OWN_NAMESPACE,
+    "own operator namespace": _OWN_NAMESPACE,
+    "pod template": _made("podtemplates"),
+    "Helm release": (
+        Rule("secrets", ("get", "list", "create", "update", "delete"), "keep Helm's records", scope="operator"),
+    ),
+    "service accounts": _made("serviceaccounts"),
+    "quota": _made("resourcequotas"),
+    "limits": _made("limitranges"),
+    "network policy": _made("networkpolicies", "networking.k8s.io"),
+    "storage": (
+        *_made("storageclasses", "storage.k8s.io", "cluster"),
+        *_made("volumesnapshotclasses", "snapshot.storage.k8s.io", "cluster"),
+    ),
+    "making the policy": tuple(rule for kind in _BLOCK_KINDS for rule in _made(kind, _ADMISSION, "cluster")),
 }
 """Every right, by the feature that needs it. `freeze` comes with the one of its two modes."""

@@ -21,6 +21,7 @@ from codecanvas_provider.cluster import (
     Cluster,
 )
 from pulumi_codecanvas.freeze import freeze_name
+from tests.support.faults import fault
 from tests.support.names import unique
 from tests.support.namespaces import make_namespace
 from tests.support.site import Site
@@ -96,6 +97,7 @@ def test_destroy_is_refused_while_dev_environments_run_and_by_force_leaves_nothi
     assert not [volume for volume in place.volumes() if volume.startswith(name)]
 
 
+@fault(35)
 def test_destroy_at_rest_just_works_and_a_frozen_platform_is_at_rest(
     stack: Stack, site: Callable[[str], Site], admin: Cluster
 ) -> None:
@@ -208,6 +210,13 @@ class Program:
         (self.directory / "given.json").write_text(json.dumps(given))
 
 
+@fault(
+    41,
+    "A protected platform (`protect`)",
+    happens="`pulumi destroy` refuses before anything is changed. Freezing, unfreezing and rotating the key work as"
+    " ever.",
+    user="`pulumi state unprotect --all`, then `pulumi destroy`",
+)
 def test_protect_keeps_every_part_of_a_platform(
     home: PulumiHome, shared_cluster: LocalCluster, admin: Cluster, site: Callable[[str], Site], tmp_path: Path
 ) -> None:
@@ -225,6 +234,12 @@ def test_protect_keeps_every_part_of_a_platform(
         assert admin.get(NAMESPACE, name) is None
 
 
+@fault(
+    42,
+    "A platform that a destroy leaves (`retainOnDelete`)",
+    happens="`pulumi destroy` forgets the platform; its namespace, operator and dev environments go on.",
+    user="To remove it later: `kubectl delete namespace NAME`",
+)
 def test_retain_on_delete_forgets_a_platform_that_goes_on_running(
     home: PulumiHome, shared_cluster: LocalCluster, admin: Cluster, site: Callable[[str], Site], tmp_path: Path
 ) -> None:

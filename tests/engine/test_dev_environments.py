@@ -35,6 +35,7 @@ from codecanvas_provider.worker_pods import list_worker_pods, name_of
 from pulumi_codecanvas.errors import ClusterError
 from pulumi_codecanvas.freeze import freeze_policy, freeze_quota
 from tests.support.calls import Log, run
+from tests.support.faults import fault
 from tests.support.namespaces import granted, make_namespace, uid_of
 from tests.support.operator import StandInOperator
 from tests.support.waiting import wait_for
@@ -246,6 +247,11 @@ def test_an_operator_that_makes_pods_anew_does_not_win(shared_cluster: LocalClus
     assert REASON in operator.refusals[-1]
 
 
+@fault(
+    36,
+    "API server restarted in the middle of stopping",
+    happens="The freeze waits for it and goes on.",
+)
 def test_freeze_survives_an_api_server_that_restarts(shared_cluster: LocalCluster, platform: Platform) -> None:
     platform.start("ws-1", "ws-2", ignores_sigterm=True, grace_seconds=8)
     platform.block()

@@ -11,6 +11,7 @@ from kubernetes import client
 from codecanvas_provider.cluster import POD, POLICY, POLICY_BINDING, QUOTA, Cluster
 from codecanvas_provider.freeze_block import ACCEPTED, try_worker_pod
 from pulumi_codecanvas.freeze import QUOTA_NAME, freeze_name
+from tests.support.faults import fault
 from tests.support.namespaces import make_namespace
 from tests.support.operator import StandInOperator
 from tests.support.site import Site
@@ -150,6 +151,12 @@ def test_freeze_names_a_held_dev_environment_and_goes_on_when_it_is_free(
     assert stack.up().changes == {}
 
 
+@fault(
+    31,
+    "The operator starts dev environments again during a freeze",
+    happens="The block comes first, so the operator is refused; what slipped in is stopped too, until two lists in a"
+    " row are empty.",
+)
 def test_freeze_reaches_zero_although_the_operator_starts_pods_anew(
     stack: Stack, site: Callable[[str], Site], shared_cluster: LocalCluster
 ) -> None:
@@ -200,6 +207,11 @@ def test_freeze_by_quota_in_the_operators_own_namespace_is_refused_in_preview(st
     assert "operatorNamespace" in refused.text or "operator_namespace" in refused.text
 
 
+@fault(
+    35,
+    "Destroy while frozen",
+    happens="A frozen platform is at rest: it is destroyed without more ado, its block too.",
+)
 def test_platform_can_be_created_frozen_and_destroyed_frozen(stack: Stack, admin: Cluster) -> None:
     stack.set("asleep", freeze=True)
     stack.up()
@@ -235,6 +247,13 @@ def test_another_argument_never_freezes_or_unfreezes(stack: Stack, site: Callabl
     assert try_worker_pod(admin, "steady") != ACCEPTED
 
 
+@fault(
+    27,
+    "Freeze block deleted while frozen",
+    happens="A refresh sees it, and the dev environments that were started meanwhile; the next `up` puts the block back"
+    " and stops them.",
+    user="`pulumi refresh`, then `pulumi up`",
+)
 def test_refresh_sees_a_removed_block_and_pods_that_run_although_frozen(
     stack: Stack, site: Callable[[str], Site], admin: Cluster
 ) -> None:

@@ -1,0 +1,87 @@
+"""The rights that are asked for before a platform's first object is made."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from codecanvas_provider.missing_rights import MissingRights, find_missing
+from codecanvas_provider.permissions import RULES
+from codecanvas_provider.resource import UNKNOWN, Context
+from pulumi_codecanvas.args import check_args
+from pulumi_codecanvas.errors import ClusterError
+from pulumi_codecanvas.platform import _features
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+EVERYTHING = {
+    "server_url": "http://codecanvas.example.com:8098",
+    "operator_namespace": "operators",
+    "service_accounts": {"cloud": {}},
+    "quota": {"pods": 1},
+    "limits": {"max": {"cpu": 1}},
+    "network_policy": True,
+    "storage": "eks",
+    "freeze": True,
+}
+GIVEN = {"namespace": "eu", "operatorNamespace": "operators", "features": ["own namespace", "freeze", "Helm release"]}
+
+
+class Rights:
+    """A cluster that knows who may do what, and nothing else."""
+
+    def __init__(self, allows: Callable[[str, str, str, str | None, str], bool]) -> None:
+        self.may = allows
+
+
+def ask(rights: Any, **given: Any) -> list[str]:
+    function = MissingRights(lambda _kubeconfig, _context: rights)
+    answer = asyncio.run(function.find_missing_rights(Context(), {**GIVEN, **given}))
+    missing: list[str] = answer["missing"]
+    return missing
+
+
+def test_each_missing_right_is_listed_once_with_its_place_and_feature() -> None:
+    missing = ask(Rights(lambda verb, *_: verb not in {"delete", "update"}))
+    assert missing == [
+        "delete pods in namespace eu (freeze)",
+        "delete namespaces in the cluster (own namespace)",
+        "update secrets in namespace operators (Helm release)",
+        "delete secrets in namespace operators (Helm release)",
+    ]
+
+
+def test_nothing_is_missing_where_all_is_allowed_or_nothing_is_known_yet() -> None:
+    assert ask(Rights(lambda *_: True)) == []
+    assert ask(Rights(lambda *_: False), namespace=UNKNOWN) == []
+
+
+def test_a_cluster_that_does_not_say_is_left_to_the_kubernetes_plugin() -> None:
+    def fail(*_: object) -> bool:
+        raise ClusterError("the cluster does not answer")
+
+    assert ask(Rights(fail)) == []
+
+
+@pytest.mark.parametrize("more", [{}, {"freeze_mode": "quota"}])
+def test_component_asks_for_features_that_the_list_has(more: dict[str, Any], tmp_path: Path) -> None:
+    asked = _features(check_args("eu", {**EVERYTHING, **more}, base_dir=tmp_path))
+    assert set(asked) <= set(RULES)
+    left = {"freeze by quota", "freeze by policy", "making the policy"}
+    assert set(RULES) - set(asked) <= left
+
+
+def test_optional_rights_are_not_asked_for() -> None:
+    asked: set[tuple[str, str]] = set()
+
+    def note(verb: str, _group: str, resource: str, *_: object) -> bool:
+        asked.add((verb, resource))
+        return True
+
+    find_missing(Rights(note), ["freeze"], namespace="eu", operator_namespace="eu")  # type: ignore[arg-type] # a stand-in
+    assert ("get", "nodes") not in asked
+    assert ("delete", "pods") in asked
