@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _GIBIBYTE = 1 << 30
 # What Go's caches grow by with each tool that it builds, about.
-_BUILD_MEBIBYTES = 1000
+_BUILD_MEBIBYTES = 1600
 
 
 @dataclass(frozen=True)
