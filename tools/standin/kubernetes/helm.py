@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import ctypes
 import gzip
 import json
 import os
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 _SECRET = Kind("v1", "Secret", "secrets", namespaced=True)
 _PREFIX = re.compile(r"^Error: (?:INSTALLATION FAILED: |UPGRADE FAILED: )?")
 _REPOSITORY = "stand-in"
+_PR_SET_PDEATHSIG = 1
+# Loaded early: between fork and exec as little as possible may happen.
+_LIBRARY = ctypes.CDLL(None)
 
 
 class HelmError(CodeCanvasError):
@@ -139,8 +143,7 @@ class Helm:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            # Ctrl-C is for the engine, which then asks us to stop.
-            start_new_session=True,
+            preexec_fn=_end_with_parent,
         )
         work = asyncio.ensure_future(process.communicate(stdin))
         stop = asyncio.ensure_future(self._cancelled.wait())
@@ -156,6 +159,13 @@ class Helm:
         if process.returncode:
             raise HelmError(_explain(stderr.decode(errors="replace")))
         return stdout.decode()
+
+
+def _end_with_parent() -> None:
+    """Have the system end this process when its parent is killed: Helm is a part of the real plugin's process."""
+    # There is no such call on macOS.
+    if hasattr(_LIBRARY, "prctl"):
+        _LIBRARY.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _find(chart: Chart, folder: Path, environment: dict[str, str]) -> tuple[str, list[str]]:
@@ -183,7 +193,6 @@ def _find(chart: Chart, folder: Path, environment: dict[str, str]) -> tuple[str,
     entry["caFile"], entry["certFile"], entry["keyFile"] = (repository.get(key, "") for key in _FILES)
     listed = _write(folder / "repositories.yaml", yaml.safe_dump({"apiVersion": "", "repositories": [entry]}))
     environment |= {"HELM_REPOSITORY_CONFIG": str(listed), "HELM_REPOSITORY_CACHE": str(folder)}
-    environment["CODECANVAS_STAND_IN_REPOSITORY"] = _REPOSITORY
     return f"{_REPOSITORY}/{reference}", chart.options
 
 
