@@ -512,7 +512,6 @@ def _features(args: PlatformArgs) -> list[str]:
         "limits": args.limits,
         "network policy": args.network_policy,
         "storage": args.storage,
-        "making the policy": by_policy,
         "freeze": args.freeze,
         "freeze by policy": by_policy,
         "freeze by quota": args.freeze and not by_policy,

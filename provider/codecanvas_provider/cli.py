@@ -16,8 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 from codecanvas_provider.connection_test import ConnectionTest
+from codecanvas_provider.permissions import ALL_RULES
 from codecanvas_provider.platform_status import PlatformStatus
 from codecanvas_provider.resource import Context
+from codecanvas_provider.roles import make_roles
 from codecanvas_provider.stack_state import PlatformState, StackError, read_platforms
 from codecanvas_provider.waiting import settle
 from pulumi_codecanvas.errors import CodeCanvasError
@@ -131,6 +133,34 @@ def _no_values(name: str) -> str:
         f"platform {name} has no such values: either `pulumi up` did not come to it yet, or it is connected by a"
         " snippet, and so known to the application already"
     )
+
+
+@app.command()
+def permissions(
+    namespace: Annotated[
+        str | None,
+        typer.Option("--namespace", "-n", help="The platform's namespace, where it exists already (is adopted)."),
+    ] = None,
+    operator_namespace: Annotated[
+        str | None, typer.Option("--operator-namespace", help="The operator's namespace; by default the platform's.")
+    ] = None,
+    feature: Annotated[
+        list[str] | None, typer.Option("--feature", help="Only what this feature needs; may be given several times.")
+    ] = None,
+) -> None:
+    """Print the Kubernetes rights that whoever runs Pulumi needs, as roles for `kubectl apply`.
+
+    Without --namespace it is one ClusterRole: to make a namespace and what is in it, rights are needed beforehand.
+    Bind the roles to the user of the kubeconfig.
+    """
+    if operator_namespace and not namespace:
+        _give_up("--operator-namespace goes with --namespace; without both, the rights are for every namespace")
+    known = [name for name in ALL_RULES if namespace is None or not name.startswith("own ")]
+    unknown = sorted(set(feature or ()) - set(known))
+    if unknown:
+        _give_up(f"there is no feature {', '.join(unknown)}; there is {', '.join(known)}")
+    rules = [rule for name in known if not feature or name in feature for rule in ALL_RULES[name]]
+    typer.echo(yaml.safe_dump_all(make_roles(rules, namespace, operator_namespace), sort_keys=False), nl=False)
 
 
 def main() -> None:

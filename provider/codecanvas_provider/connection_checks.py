@@ -167,8 +167,8 @@ def _check_permissions(target: Target) -> str:
     if not missing:
         return "we may do everything that the features in use need"
     raise _fail(
-        f"missing rights: {'; '.join(missing)}. Grant them to the user that the kubeconfig names (the README has them"
-        " as ready-made roles)"
+        f"missing rights: {'; '.join(missing)}. Grant them to the user that the kubeconfig names"
+        " (`codecanvas permissions` prints them as roles)"
     )
 
 

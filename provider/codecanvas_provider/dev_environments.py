@@ -17,7 +17,7 @@ from codecanvas_provider.freeze_block import (
     remove_block,
 )
 from codecanvas_provider.inputs import PLATFORM_FIELDS, Field, Fields, changed_names, check_fields
-from codecanvas_provider.namespace_holders import foreign_finalizers
+from codecanvas_provider.namespace_holders import release_holders
 from codecanvas_provider.namespaces import WrongClusterError, find_namespace, require_namespace
 from codecanvas_provider.resource import Context, CustomResource, Diff, PartialFailure, holds_unknown
 from codecanvas_provider.volumes import claims_of_environments, delete_claims, request_deletion
@@ -60,8 +60,9 @@ class DevEnvironments(CustomResource):
 
     A delete is refused while dev environments run, unless the platform is frozen or has `forceDelete`. Else it
     blocks new ones, ends all worker pods and, without `retainVolumes`, deletes the volumes: in a namespace of the
-    platform's own every PersistentVolumeClaim; in an adopted namespace only those that its running worker pods
-    mount and nobody else does (see `claims_of_environments`). What stays is named in a warning.
+    platform's own every PersistentVolumeClaim, after what finalizers would keep (see `release_holders`); in an
+    adopted namespace only those that its running worker pods mount and nobody else does (see
+    `claims_of_environments`). What stays is named in a warning.
 
     Pods that have finished are no running dev environments. A freeze leaves them, as they take nothing and their
     logs may be of use; a delete removes them, as they still hold their volumes.
@@ -247,7 +248,8 @@ class DevEnvironments(CustomResource):
             raise ClusterError(f"{error}once this is mended, run the command again: it goes on from here") from None
         if retains:
             return
-        await self._warn_of_holders(context, cluster, inputs)
+        if inputs.get("ownsNamespace", True):
+            await self._release_holders(context, cluster, inputs, timeout)
         left = await delete_claims(context, cluster, namespace, only=doomed, timeout=timeout, pace=self._pace)
         if left:
             await context.log(
@@ -256,14 +258,15 @@ class DevEnvironments(CustomResource):
                 "warning",
             )
 
-    async def _warn_of_holders(self, context: Context, cluster: Cluster, inputs: dict[str, Any]) -> None:
-        """Name what may hold the namespace, while there still is somebody to do so: it goes after this resource."""
-        if not inputs.get("ownsNamespace", True):
-            return
-        holders = await in_thread(context, foreign_finalizers, cluster, inputs["namespace"])
-        if holders:
+    async def _release_holders(
+        self, context: Context, cluster: Cluster, inputs: dict[str, Any], timeout: float
+    ) -> None:
+        """Have those who set finalizers take them off while they run: the operator goes after this resource."""
+        namespace = inputs["namespace"]
+        left = await release_holders(context, cluster, namespace, timeout=timeout, pace=self._pace)
+        if left:
             await context.log(
-                f"namespace {inputs['namespace']} goes only when these are gone: {join_names(holders)}; where the"
+                f"namespace {namespace} goes only when these are gone: {join_names(map(str, left))}; where the"
                 " controller that set a finalizer runs, it takes it off by itself, else see to it that it does;"
                 " then run the command again: it goes on from there",
                 "warning",

@@ -1,20 +1,31 @@
-"""What keeps a namespace from going: every object that is left in it, with its finalizers."""
+"""What would keep a namespace from going: objects with finalizers that Kubernetes itself does not take off.
+
+They are asked to go before the operator and its namespace do, while whoever set the finalizers still runs. Nobody
+takes a finalizer off here.
+"""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from codecanvas_provider.cluster import Refused
-from codecanvas_provider.worker_pods import name_of
+from codecanvas_provider.cluster import CLAIM, Refused
+from codecanvas_provider.waiting import Deadline, in_thread, pause
+from codecanvas_provider.worker_pods import join_names
+from codecanvas_provider.workloads import RELEASE_NAME
+from pulumi_codecanvas.errors import ClusterError
 
 if TYPE_CHECKING:
     from codecanvas_provider.cluster import Cluster, Kind
+    from codecanvas_provider.resource import Context
+    from codecanvas_provider.waiting import Pace
 
-MAX_HOLDERS = 20
 _AT_A_TIME = 8
 # They come and go by themselves and hold nothing.
 _PASSING = frozenset({"events", "leases", "endpoints", "endpointslices"})
+# `volumes.py` sees to these.
+_VOLUMES = CLAIM.plural
 # Computed on request, never stored.
 _COMPUTED = frozenset({"metrics.k8s.io", "custom.metrics.k8s.io", "external.metrics.k8s.io"})
 # Controllers that every cluster runs take these off when their object is deleted.
@@ -29,57 +40,111 @@ _BUILT_IN = frozenset(
 )
 
 
-def namespace_holders(cluster: Cluster, namespace: str) -> list[str]:
-    """Name what is left in a namespace, those with finalizers first: `Kind name (finalizers a, b)`.
+@dataclass(frozen=True)
+class Holder:
+    """An object that a finalizer holds.
+
+    Attributes:
+        kind: its kind.
+        metadata: its metadata.
+        finalizers: those that Kubernetes itself does not take off.
+
+    """
+
+    kind: Kind
+    metadata: dict[str, Any]
+    finalizers: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.kind.name} {self.metadata['name']} (finalizers {', '.join(self.finalizers)})"
+
+    @property
+    def is_owned(self) -> bool:
+        """Whether its going is somebody else's business: the Helm release's, or that of the object that owns it."""
+        owners = self.metadata.get("ownerReferences") or []
+        in_release = RELEASE_NAME in (self.metadata.get("annotations") or {})
+        return in_release or any(owner.get("controller") for owner in owners)
+
+
+def find_holders(cluster: Cluster, namespace: str) -> list[Holder]:
+    """Give what may keep a namespace from going, by kind and name.
 
     Every namespaced kind that the cluster knows is looked at, by metadata only; kinds that we may not list, or whose
-    API server does not answer as it should, are passed over. The list ends after `MAX_HOLDERS` with the number of
-    the rest.
+    API server does not answer as it should, are passed over.
 
     Raises:
         Unreachable: the cluster does not answer.
 
     """
-    return _bounded([text for _, text in sorted(_find(cluster, namespace))])
-
-
-def foreign_finalizers(cluster: Cluster, namespace: str) -> list[str]:
-    """Name what may keep a namespace from going: each object with a finalizer that Kubernetes itself does not clear.
-
-    Looked at and bounded as in `namespace_holders`.
-
-    Raises:
-        Unreachable: the cluster does not answer.
-
-    """
-    found = _find(cluster, namespace, passing=_BUILT_IN)
-    return _bounded([text for bare, text in sorted(found) if not bare])
-
-
-def _find(cluster: Cluster, namespace: str, *, passing: frozenset[str] = frozenset()) -> list[tuple[bool, str]]:
-    """Give what is in a namespace as (it has no finalizers, text); finalizers that are `passing` do not count."""
-    kinds = [kind for kind in cluster.discover() if kind.plural not in _PASSING and kind.group not in _COMPUTED]
+    passed_over = {*_PASSING, _VOLUMES}
+    kinds = [kind for kind in cluster.discover() if kind.plural not in passed_over and kind.group not in _COMPUTED]
     with ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="holders") as threads:
-        looks = threads.map(lambda kind: _left(cluster, kind, namespace, passing), kinds)
-        return [entry for entries in looks for entry in entries]
+        looks = threads.map(lambda kind: _find(cluster, kind, namespace), kinds)
+        return sorted((holder for holders in looks for holder in holders), key=str)
 
 
-def _bounded(texts: list[str]) -> list[str]:
-    if len(texts) <= MAX_HOLDERS:
-        return texts
-    return [*texts[:MAX_HOLDERS], f"and {len(texts) - MAX_HOLDERS} more"]
-
-
-def _left(cluster: Cluster, kind: Kind, namespace: str, passing: frozenset[str]) -> list[tuple[bool, str]]:
-    """Give the objects of a kind as (it has no finalizers, text)."""
+def _find(cluster: Cluster, kind: Kind, namespace: str) -> list[Holder]:
     try:
         things = cluster.list_all(kind, namespace, metadata_only=True)
     except Refused:
         return []
-    entries = []
-    for thing in things:
-        held_by = thing["metadata"].get("finalizers") or []
-        finalizers = ", ".join(finalizer for finalizer in held_by if finalizer not in passing)
-        suffix = f" (finalizers {finalizers})" if finalizers else ""
-        entries.append((not finalizers, f"{kind.name} {name_of(thing)}{suffix}"))
-    return entries
+    held = (
+        Holder(kind, thing["metadata"], tuple(sorted(set(thing["metadata"].get("finalizers") or []) - _BUILT_IN)))
+        for thing in things
+    )
+    return [holder for holder in held if holder.finalizers]
+
+
+async def release_holders(
+    context: Context, cluster: Cluster, namespace: str, *, timeout: float, pace: Pace
+) -> list[Holder]:
+    """Delete what would keep a namespace from going, and wait until whoever set the finalizers has let it go.
+
+    Args:
+        context: takes the progress, and ends the wait on request.
+        cluster: the cluster.
+        namespace: a namespace that is about to be deleted with everything in it.
+        timeout: seconds until the wait is given up.
+        pace: how often to look.
+
+    Returns:
+        What is left because it goes with its owner, or because we may not delete it.
+
+    Raises:
+        ClusterError: at the time-out; names each object and its finalizers.
+
+    """
+    deadline = Deadline(timeout)
+    wait = pace.first
+    forbidden: set[str] = set()
+    while True:
+        holders = await in_thread(context, find_holders, cluster, namespace)
+        waiting = [holder for holder in holders if not holder.is_owned and holder.metadata["uid"] not in forbidden]
+        if not waiting:
+            return holders
+        for holder in waiting:
+            if not holder.metadata.get("deletionTimestamp") and not await in_thread(
+                context, _delete, cluster, holder, namespace
+            ):
+                forbidden.add(holder.metadata["uid"])
+        if deadline.passed:
+            raise ClusterError(
+                f"namespace {namespace} cannot go, as finalizers hold what is in it after {timeout:g} s:"
+                f" {join_names(str(holder) for holder in waiting)}",
+                "see that the controllers that set them run, so that they take them off; then run the command again:"
+                " it goes on from here",
+            )
+        await context.status(f"waiting for what finalizers hold: {join_names(str(holder) for holder in waiting)}")
+        await pause(context, wait)
+        wait = min(pace.longest, wait * 1.5)
+
+
+def _delete(cluster: Cluster, holder: Holder, namespace: str) -> bool:
+    """Ask for its deletion; tell whether we may."""
+    try:
+        cluster.delete(holder.kind, str(holder.metadata["name"]), namespace, uid=str(holder.metadata["uid"]))
+    except Refused as error:
+        if error.status not in {403, 405}:
+            raise
+        return False
+    return True

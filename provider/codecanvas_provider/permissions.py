@@ -1,36 +1,36 @@
-"""The Kubernetes rights that this plugin uses, feature by feature: the one list of them.
+"""The Kubernetes rights that a platform needs, feature by feature: the one list of them.
 
-The connection test asks for them, the documentation shows them, and tests grant exactly them. What the kubernetes
-plugin and Helm need besides is under features of its own, asked for before a platform's first object is made; what the
-chart's own objects need is not known before Helm reads the chart.
+The component asks for them before a platform's first object is made and the connection test later; the documentation
+shows them, `codecanvas permissions` prints them, and tests grant exactly them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Scope = Literal["platform", "operator", "cluster"]
 Feature = Literal[
+    "own namespace",
+    "own operator namespace",
+    "pod template",
+    "Helm release",
+    "operator's chart",
+    "service accounts",
+    "quota",
+    "limits",
+    "network policy",
+    "storage",
     "connection test",
     "key rotation",
     "freeze",
     "freeze by policy",
     "freeze by quota",
     "delete",
-    "own namespace",
-    "own operator namespace",
-    "pod template",
-    "Helm release",
-    "service accounts",
-    "quota",
-    "limits",
-    "network policy",
-    "storage",
-    "making the policy",
 ]
 
 _ADMISSION = "admissionregistration.k8s.io"
+_RBAC = "rbac.authorization.k8s.io"
 _BLOCK_KINDS = ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
 
 
@@ -58,14 +58,14 @@ class Rule:
     one: bool = False
 
 
-_MAKE = ("get", "create", "patch", "delete")
-_OWN_NAMESPACE = (
-    Rule("namespaces", (*_MAKE, "list", "watch"), "make, change and delete it, and see it go", scope="cluster"),
-)
+_INSTALL = ("get", "create", "patch", "delete")
+# Older API servers are asked for a list before they can be watched.
+_MAKE = (*_INSTALL, "list", "watch")
+_OWN_NAMESPACE = (Rule("namespaces", _MAKE, "make, change and delete it, and see it go", scope="cluster"),)
 
 
 def _made(resource: str, group: str = "", scope: Scope = "platform") -> tuple[Rule, ...]:
-    return (Rule(resource, _MAKE, "make, change and delete it", group, scope),)
+    return (Rule(resource, _MAKE, "make, change and delete it, and see it go", group, scope),)
 
 
 _NAMESPACE = Rule("namespaces", ("get",), "see that it is the right cluster and the namespace is active", one=True)
@@ -108,10 +108,8 @@ RULES: dict[Feature, tuple[Rule, ...]] = {
         Rule("pods", ("list", "delete"), "stop running dev environments"),
         Rule("nodes", ("get",), "say why one does not stop", scope="cluster", optional=True),
     ),
-    "freeze by policy": tuple(
-        Rule(kind, ("get",), "see that the block exists", _ADMISSION, "cluster") for kind in _BLOCK_KINDS
-    ),
-    "freeze by quota": (Rule("resourcequotas", ("get",), "see that the block exists"),),
+    "freeze by policy": tuple(rule for kind in _BLOCK_KINDS for rule in _made(kind, _ADMISSION, "cluster")),
+    "freeze by quota": _made("resourcequotas"),
     "delete": (
         _NAMESPACE,
         Rule("pods", ("create",), "see in a dry run that the block is in force"),
@@ -137,7 +135,10 @@ RULES: dict[Feature, tuple[Rule, ...]] = {
     ),
     "own namespace": _OWN_NAMESPACE,
     "own operator namespace": _OWN_NAMESPACE,
-    "pod template": _made("podtemplates"),
+    "pod template": (
+        *_made("podtemplates"),
+        Rule("events", ("watch",), "tell what happens to objects meanwhile", optional=True),
+    ),
     "Helm release": (
         Rule("secrets", ("get", "list", "create", "update", "delete"), "keep Helm's records", scope="operator"),
     ),
@@ -149,6 +150,20 @@ RULES: dict[Feature, tuple[Rule, ...]] = {
         *_made("storageclasses", "storage.k8s.io", "cluster"),
         *_made("volumesnapshotclasses", "snapshot.storage.k8s.io", "cluster"),
     ),
-    "making the policy": tuple(rule for kind in _BLOCK_KINDS for rule in _made(kind, _ADMISSION, "cluster")),
 }
-"""Every right, by the feature that needs it. `freeze` comes with the one of its two modes."""
+"""Every right that can be asked for before it is used. `freeze` comes with the one of its two modes."""
+
+CHART_RULES = (
+    Rule("secrets", ("patch",), "install what the chart consists of", scope="operator"),
+    Rule("serviceaccounts", _INSTALL, "install what the chart consists of", scope="operator"),
+    Rule("deployments", _INSTALL, "install what the chart consists of", "apps", "operator"),
+    Rule("replicasets", ("list",), "wait until the operator is ready", "apps", "operator"),
+    Rule("roles", (*_INSTALL, "bind", "escalate"), "give the operator its rights", _RBAC),
+    Rule("rolebindings", _INSTALL, "give the operator its rights", _RBAC),
+)
+"""What the objects of the operator's chart need. Of another chart it is not known before Helm reads it."""
+
+ALL_RULES: dict[Feature, tuple[Rule, ...]] = {
+    feature: CHART_RULES if feature == "operator's chart" else RULES[feature] for feature in get_args(Feature)
+}
+"""Every right that whoever runs Pulumi needs, by feature, in the order in which a platform needs them."""

@@ -15,7 +15,6 @@ from codecanvas_provider.cluster import (
     POD,
     POLICY,
     POLICY_BINDING,
-    SECRET,
     SNAPSHOT_CLASS,
     STORAGE_CLASS,
     Cluster,
@@ -90,7 +89,7 @@ def test_destroy_is_refused_while_dev_environments_run_and_by_force_leaves_nothi
     del stack.platforms[name]
     removed = stack.up()
     order = [step.removeprefix(f"{name}-") for step, operation in removed.steps if operation == "delete"]
-    ends = [order.index(part) for part in ("test", "environments", "release", "pod-template", "key", "namespace")]
+    ends = [order.index(part) for part in ("test", "environments", "release", "pod-template", "namespace")]
     assert ends == sorted(ends), order
     assert admin.get(NAMESPACE, name) is None
     assert not [thing for thing in find_ours(admin) if name in thing[2] or thing[1] == name]
@@ -154,13 +153,14 @@ def test_what_holds_the_namespace_is_named_and_the_next_destroy_goes_on(stack: S
     held = {"name": "held", "finalizers": ["example.com/holds"]}
     admin.create(CONFIG_MAP, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": held}, name)
     started = time.monotonic()
-    failed = stack.destroy(ok=False)
-    assert "ConfigMap held (finalizers example.com/holds)" in failed.text
-    assert time.monotonic() - started < 90
+    for _ in range(2):
+        failed = stack.destroy(ok=False)
+        assert "after 10 s: ConfigMap held (finalizers example.com/holds); see that" in failed.errors
+    assert time.monotonic() - started < 120
     found = admin.get(CONFIG_MAP, "held", name)
     assert found is not None
     assert found["metadata"]["finalizers"] == ["example.com/holds"]
-    assert admin.list_all(SECRET, name, labels="owner=helm") == []
+    assert f"{name}-release" in stack.names(), "the operator may be the one that takes it off"
     admin.patch(CONFIG_MAP, "held", {"metadata": {"finalizers": None}}, name)
     stack.destroy()
     assert admin.get(NAMESPACE, name) is None

@@ -27,7 +27,6 @@ from codecanvas_provider.cluster import (
 from codecanvas_provider.delete_guard import DELETE_UNREACHABLE
 from codecanvas_provider.dev_environments import DevEnvironments
 from codecanvas_provider.freeze_block import ACCEPTED, freeze_block, remove_block, try_worker_pod
-from codecanvas_provider.namespace_holders import namespace_holders
 from codecanvas_provider.permissions import RULES
 from codecanvas_provider.resource import Context, PartialFailure
 from codecanvas_provider.waiting import MAX_THREADS, Pace
@@ -400,16 +399,41 @@ def test_delete_of_a_lost_cluster(platform: Platform, monkeypatch: pytest.Monkey
     platform.delete(kubeconfig=kubeconfig)
 
 
-def test_what_holds_a_namespace_is_named(admin: Cluster) -> None:
-    namespace = make_namespace(admin)
+def test_what_finalizers_would_keep_is_named_and_the_next_delete_goes_on(platform: Platform, admin: Cluster) -> None:
+    platform.start("ws-1")
     held = {"name": "held", "finalizers": ["example.com/hold"]}
-    admin.apply(CONFIG_MAP, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": held}, namespace)
-    admin.delete(NAMESPACE, namespace)
-    wait_for(
-        lambda: namespace_holders(admin, namespace) == ["ConfigMap held (finalizers example.com/hold)"], "one holder"
-    )
-    admin.patch(CONFIG_MAP, "held", {"metadata": {"finalizers": None}}, namespace)
-    wait_for(lambda: admin.get(NAMESPACE, namespace) is None, "the namespace to go")
+    admin.apply(CONFIG_MAP, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": held}, platform.namespace)
+    for _ in range(2):
+        with pytest.raises(ClusterError, match=r"after 3 s: ConfigMap held \(finalizers example\.com/hold\); see that"):
+            platform.delete(forceDelete=True, stopTimeout=3)
+        assert platform.pods() == []
+        assert platform.leftovers() == []
+    found = admin.get(CONFIG_MAP, "held", platform.namespace)
+    assert found is not None
+    assert found["metadata"]["finalizers"] == ["example.com/hold"]
+    admin.patch(CONFIG_MAP, "held", {"metadata": {"finalizers": None}}, platform.namespace)
+    platform.delete()
+    assert platform.claims() == {}
+
+
+def test_whoever_set_a_finalizer_is_waited_for(platform: Platform, admin: Cluster) -> None:
+    held = {"name": "held", "finalizers": ["example.com/hold"]}
+    admin.apply(CONFIG_MAP, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": held}, platform.namespace)
+
+    def play_the_controller() -> None:
+        def is_going() -> bool:
+            found = admin.get(CONFIG_MAP, "held", platform.namespace)
+            return found is not None and "deletionTimestamp" in found["metadata"]
+
+        wait_for(is_going, "the deletion")
+        admin.patch(CONFIG_MAP, "held", {"metadata": {"finalizers": None}}, platform.namespace)
+
+    with ThreadPoolExecutor(1) as threads:
+        controller = threads.submit(play_the_controller)
+        platform.delete()
+        controller.result()
+    assert admin.get(CONFIG_MAP, "held", platform.namespace) is None
+    assert platform.log.messages == []
 
 
 @pytest.mark.parametrize("mode", ["policy", "quota"])

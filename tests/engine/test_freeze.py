@@ -43,12 +43,14 @@ class Story:
     runs: dict[str, Run] = field(default_factory=dict)
     claims: dict[str, dict[str, str]] = field(default_factory=dict)
     workers: dict[str, dict[str, str]] = field(default_factory=dict)
+    others: dict[str, dict[tuple[str, str], str]] = field(default_factory=dict)
     refusal: str = ""
     frozen: dict[str, Any] = field(default_factory=dict)
 
     def look(self, moment: str, a: Site, b: Site) -> None:
         self.claims |= {f"a {moment}": a.claims(), f"b {moment}": b.claims()}
         self.workers |= {f"a {moment}": a.workers(), f"b {moment}": b.workers()}
+        self.others[f"a {moment}"] = {key: uid for key, uid in a.inventory().items() if key[0] != "Pod"}
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +63,15 @@ def story(home: PulumiHome, shared_cluster: LocalCluster, admin: Cluster) -> Sto
 
 def _tell(stack: Stack, a: Site, b: Site) -> Story:
     story = Story()
-    stack.set("story-a")
+    stack.set("story-a", serviceAccounts={"dev-environments": {}}, quota={"persistentvolumeclaims": 50})
     stack.set("story-b")
     stack.up()
     a.start(12)
     b.start(5)
     story.look("before", a, b)
     stack.set("story-a", freeze=True, freezeReason=REASON)
+    story.runs["preview"] = stack.preview()
+    story.look("previewed", a, b)
     story.runs["freeze"] = stack.up()
     story.look("frozen", a, b)
     with pytest.raises(client.ApiException) as refused:
@@ -86,6 +90,11 @@ def _tell(stack: Stack, a: Site, b: Site) -> Story:
     return story
 
 
+def test_preview_of_a_freeze_tells_what_it_will_stop_and_stops_nothing(story: Story) -> None:
+    assert "will stop 12 dev environments in namespace story-a: env-0, " in story.runs["preview"].text
+    assert story.workers["a previewed"] == story.workers["a before"]
+
+
 def test_freeze_stops_every_dev_environment_of_its_platform(story: Story) -> None:
     assert len(story.workers["a before"]) == 12
     assert story.workers["a frozen"] == {}
@@ -95,6 +104,18 @@ def test_freeze_stops_every_dev_environment_of_its_platform(story: Story) -> Non
 def test_freeze_keeps_volumes(story: Story) -> None:
     assert len(story.claims["a before"]) == 12
     assert story.claims["a frozen"] == story.claims["a before"] == story.claims["a unfrozen"]
+
+
+def test_freeze_keeps_secrets_service_accounts_and_the_operator(story: Story) -> None:
+    kinds = {kind for kind, _ in story.others["a before"]}
+    assert {"Secret", "ServiceAccount", "PersistentVolumeClaim", "Deployment", "ResourceQuota"} <= kinds
+    assert story.others["a frozen"] == story.others["a before"] == story.others["a unfrozen"]
+
+
+def test_freeze_shows_its_progress(story: Story) -> None:
+    log = story.runs["freeze"].event_log
+    assert "waiting until new dev environments are refused" in log
+    assert "stopping dev environments: 12 of 12 still running" in log
 
 
 def test_freeze_leaves_its_neighbour_alone(story: Story) -> None:
@@ -212,22 +233,39 @@ def test_freeze_by_quota_in_the_operators_own_namespace_is_refused_in_preview(st
     "Destroy while frozen",
     happens="A frozen platform is at rest: it is destroyed without more ado, its block too.",
 )
-def test_platform_can_be_created_frozen_and_destroyed_frozen(stack: Stack, admin: Cluster) -> None:
+def test_platform_can_be_created_frozen_and_destroyed_frozen(
+    stack: Stack, site: Callable[[str], Site], admin: Cluster
+) -> None:
+    adopted = make_namespace(admin, "adopted")
+    site(adopted).start(2)
     stack.set("asleep", freeze=True)
+    stack.set("inherited", freeze=True, namespace=adopted, createNamespace=False)
     stack.up()
-    assert try_worker_pod(admin, "asleep") != ACCEPTED
-    assert "Failed" not in {check["status"] for check in stack.outputs("asleep")["connection"]}
+    for name, namespace in (("asleep", "asleep"), ("inherited", adopted)):
+        assert try_worker_pod(admin, namespace) != ACCEPTED
+        assert "Failed" not in {check["status"] for check in stack.outputs(name)["connection"]}
+    assert site(adopted).workers() == {}
+    assert len(site(adopted).claims()) == 2
     stack.destroy()
     assert stack.names() == set()
-    assert admin.get(POLICY, freeze_name("asleep")) is None
-    assert admin.get(POLICY_BINDING, freeze_name("asleep")) is None
+    for namespace in ("asleep", adopted):
+        assert admin.get(POLICY, freeze_name(namespace)) is None
+        assert admin.get(POLICY_BINDING, freeze_name(namespace)) is None
 
 
-def test_freeze_all_freezes_every_platform(stack: Stack, admin: Cluster) -> None:
+def test_freeze_all_freezes_every_platform_side_by_side(
+    stack: Stack, site: Callable[[str], Site], admin: Cluster
+) -> None:
     for name in ("all-a", "all-b"):
         stack.set(name)
-    stack.config["codecanvas:freezeAll"] = True
     stack.up()
+    for name in ("all-a", "all-b"):
+        site(name).start(2, ignores_sigterm=True, grace_seconds=8)
+    stack.config["codecanvas:freezeAll"] = True
+    frozen = stack.up()
+    begun = [frozen.place_of("resourcePreEvent", f"{name}-environments") for name in ("all-a", "all-b")]
+    ended = [frozen.place_of("resOutputsEvent", f"{name}-environments") for name in ("all-a", "all-b")]
+    assert max(begun) < min(ended)
     assert all(try_worker_pod(admin, name) != ACCEPTED for name in ("all-a", "all-b"))
     assert all(stack.outputs(name)["frozen"] is True for name in ("all-a", "all-b"))
 

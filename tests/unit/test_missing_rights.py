@@ -71,7 +71,7 @@ def test_a_cluster_that_does_not_say_is_left_to_the_kubernetes_plugin() -> None:
 def test_component_asks_for_features_that_the_list_has(more: dict[str, Any], tmp_path: Path) -> None:
     asked = _features(check_args("eu", {**EVERYTHING, **more}, base_dir=tmp_path))
     assert set(asked) <= set(RULES)
-    left = {"freeze by quota", "freeze by policy", "making the policy"}
+    left = {"freeze by quota", "freeze by policy"}
     assert set(RULES) - set(asked) <= left
 
 
