@@ -1,7 +1,7 @@
-"""What would keep a namespace from going: objects with finalizers that Kubernetes itself does not take off.
+"""What is in a namespace, and what of it would keep it from going: finalizers that Kubernetes itself leaves on.
 
-They are asked to go before the operator and its namespace do, while whoever set the finalizers still runs. Nobody
-takes a finalizer off here.
+What they hold is asked to go before the operator and its namespace do, while whoever set them still runs. Nobody takes
+a finalizer off here.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 _AT_A_TIME = 8
 # They come and go by themselves and hold nothing.
 _PASSING = frozenset({"events", "leases", "endpoints", "endpointslices"})
-# `volumes.py` sees to these.
-_VOLUMES = CLAIM.plural
 # Computed on request, never stored.
 _COMPUTED = frozenset({"metrics.k8s.io", "custom.metrics.k8s.io", "external.metrics.k8s.io"})
 # Controllers that every cluster runs take these off when their object is deleted.
@@ -42,12 +40,12 @@ _BUILT_IN = frozenset(
 
 @dataclass(frozen=True)
 class Holder:
-    """An object that a finalizer holds.
+    """An object in a namespace.
 
     Attributes:
         kind: its kind.
         metadata: its metadata.
-        finalizers: those that Kubernetes itself does not take off.
+        finalizers: those on it that Kubernetes itself does not take off.
 
     """
 
@@ -56,7 +54,8 @@ class Holder:
     finalizers: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{self.kind.name} {self.metadata['name']} (finalizers {', '.join(self.finalizers)})"
+        held = f" (finalizers {', '.join(self.finalizers)})" if self.finalizers else ""
+        return f"{self.kind.name} {self.metadata['name']}{held}"
 
     @property
     def is_owned(self) -> bool:
@@ -66,8 +65,13 @@ class Holder:
         return in_release or any(owner.get("controller") for owner in owners)
 
 
+def namespace_holders(cluster: Cluster, namespace: str) -> list[str]:
+    """Name what is in a namespace, looked at as in `find_holders`."""
+    return [str(holder) for holder in _look(cluster, namespace)]
+
+
 def find_holders(cluster: Cluster, namespace: str) -> list[Holder]:
-    """Give what may keep a namespace from going, by kind and name.
+    """Give what may keep a namespace from going, by kind and name; volumes are seen to in `volumes.py`.
 
     Every namespaced kind that the cluster knows is looked at, by metadata only; kinds that we may not list, or whose
     API server does not answer as it should, are passed over.
@@ -76,8 +80,11 @@ def find_holders(cluster: Cluster, namespace: str) -> list[Holder]:
         Unreachable: the cluster does not answer.
 
     """
-    passed_over = {*_PASSING, _VOLUMES}
-    kinds = [kind for kind in cluster.discover() if kind.plural not in passed_over and kind.group not in _COMPUTED]
+    return [holder for holder in _look(cluster, namespace) if holder.finalizers and holder.kind.plural != CLAIM.plural]
+
+
+def _look(cluster: Cluster, namespace: str) -> list[Holder]:
+    kinds = [kind for kind in cluster.discover() if kind.plural not in _PASSING and kind.group not in _COMPUTED]
     with ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="holders") as threads:
         looks = threads.map(lambda kind: _find(cluster, kind, namespace), kinds)
         return sorted((holder for holders in looks for holder in holders), key=str)
@@ -88,11 +95,10 @@ def _find(cluster: Cluster, kind: Kind, namespace: str) -> list[Holder]:
         things = cluster.list_all(kind, namespace, metadata_only=True)
     except Refused:
         return []
-    held = (
+    return [
         Holder(kind, thing["metadata"], tuple(sorted(set(thing["metadata"].get("finalizers") or []) - _BUILT_IN)))
         for thing in things
-    )
-    return [holder for holder in held if holder.finalizers]
+    ]
 
 
 async def release_holders(

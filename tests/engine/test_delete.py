@@ -133,7 +133,7 @@ def test_delete_leaves_an_adopted_namespace_as_it_was(
 
     stack.set("tenant", namespace=namespace)
     refused = stack.up(ok=False)
-    assert f"the namespace {namespace} exists already" in refused.text
+    assert f"the Namespace {namespace} exists already" in refused.text
     assert "set create_namespace to false" in refused.text
     stack.set("tenant", createNamespace=False, forceDelete=True, **EVERYTHING)
     stack.up()

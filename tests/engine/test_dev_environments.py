@@ -490,15 +490,15 @@ class Traffic:
         self._lock = threading.Lock()
         send = Cluster.delete
 
-        def count(api: Cluster, kind: Any, name: str, namespace: str | None = None, *, uid: str = "") -> bool:
+        def count(api: Cluster, kind: Any, name: str, namespace: str | None = None, **options: Any) -> bool:
             if kind is not POD:
-                return send(api, kind, name, namespace, uid=uid)
+                return send(api, kind, name, namespace, **options)
             with self._lock:
                 self._under_way += 1
                 self.most = max(self.most, self._under_way)
                 self.platforms.append(str(namespace))
             try:
-                return send(api, kind, name, namespace, uid=uid)
+                return send(api, kind, name, namespace, **options)
             finally:
                 with self._lock:
                     self._under_way -= 1
