@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from codecanvas_provider.cluster import POD, QUOTA, SNAPSHOT_CLASS, STORAGE_CLASS, Refused, is_missing_right
 from codecanvas_provider.freeze_block import describe_block, freeze_block, is_quota_denial
 from codecanvas_provider.missing_rights import find_missing
-from codecanvas_provider.namespace_holders import foreign_finalizers
+from codecanvas_provider.namespace_holders import find_holders
 from codecanvas_provider.namespaces import require_namespace
 from codecanvas_provider.operator_rollout import FINGERPRINT, REVISION, SOURCES, read_sources
 from codecanvas_provider.waiting import in_thread
@@ -176,7 +176,7 @@ def _check_namespace(target: Target) -> str:
     namespace = require_namespace(target.cluster, target.namespace, target.namespace_uid)
     phase = (namespace.get("status") or {}).get("phase")
     if phase != "Active":
-        holders = foreign_finalizers(target.cluster, target.namespace)
+        holders = [str(holder) for holder in find_holders(target.cluster, target.namespace)]
         held = f", held by {join_names(holders)}" if holders else ""
         raise _fail(
             f"namespace {target.namespace} is {phase}{held}; see what holds it with"
