@@ -507,6 +507,36 @@ def test_a_components_faults_come_all_at_once_in_the_programs_spelling(
     assert "did you mean `serverUrl`?" in errors[0].details()
 
 
+def test_a_component_takes_no_output_for_what_decides_its_structure(
+    plugin: Plugin, engine: tuple[NotingEngine, str]
+) -> None:
+    inputs = {"serverUrl": "http://codecanvas.example.com:8098", "freeze": True}
+    with refusal() as errors:
+        _construct(plugin, engine[1], "codecanvas:index:ComputingPlatform", inputs, {("freeze",)})
+    assert errors[0].details().startswith("freeze: must be known before the update starts")
+
+
+def test_misspelt_keys_within_a_components_mappings_are_refused_with_a_suggestion(
+    plugin: Plugin, engine: tuple[NotingEngine, str]
+) -> None:
+    inputs = {
+        "serverUrl": "http://codecanvas.example.com:8098",
+        "limits": {"defualt": {"memory": "8Gi"}},
+        "storage": {"driver": "ebs.csi.aws.com", "parametrs": {}},
+        "podTemplate": {"apiVersion": "v1", "kind": "Pod", "spec": {"contaners": [{"name": "worker-main"}]}},
+    }
+    with refusal() as errors:
+        _construct(plugin, engine[1], "codecanvas:index:ComputingPlatform", inputs, set())
+    text = errors[0].details()
+    for path, meant in (
+        ("limits.defualt", "default"),
+        ("storage.parametrs", "parameters"),
+        ("contaners", "containers"),
+    ):
+        assert path in text
+        assert f"did you mean `{meant}`?" in text
+
+
 @contextlib.contextmanager
 def process(*arguments: str, code: str = "") -> Iterator[subprocess.Popen[str]]:
     program = ["-c", code] if code else ["-m", "codecanvas_provider"]
