@@ -168,19 +168,10 @@ def snippet_fingerprint(snippet: Snippet) -> str:
 
 def snippet_key(snippet: Snippet) -> str | None:
     """Give the private key of a snippet that uses the documented value name."""
-    return _documented_secret(snippet, "jwtPrivateKey")
-
-
-def snippet_instance_id(snippet: Snippet) -> str | None:
-    """Give the instance ID of a snippet that uses the documented value name."""
-    return _documented_secret(snippet, "instanceId")
-
-
-def _documented_secret(snippet: Snippet, name: str) -> str | None:
     operator = snippet.values.get("operator")
     secret = operator.get("secret") if isinstance(operator, Mapping) else None
-    found = secret.get(name) if isinstance(secret, Mapping) else None
-    return found if isinstance(found, str) else None
+    key = secret.get("jwtPrivateKey") if isinstance(secret, Mapping) else None
+    return key if isinstance(key, str) else None
 
 
 def _apart(args: Mapping[str, Any], snippet: Snippet) -> list[Fault]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 import pulumi
+from pulumi.runtime.mocks import MockMonitor
 
 from pulumi_codecanvas.errors import CodeCanvasError
 
@@ -58,6 +59,11 @@ async def settle_hooks() -> None:
     await asyncio.gather(*pending, return_exceptions=True)
 
 
+def _is_mocked() -> bool:
+    """Say whether Pulumi's mocks stand in for the engine, as in tests of programs: they take no hooks."""
+    return isinstance(pulumi.runtime.settings.get_monitor(), MockMonitor)
+
+
 def _noted(hook: _Hook) -> _Hook:
     _registrations.add(hook._registered)  # noqa: SLF001 - no public way
     return hook
@@ -92,6 +98,8 @@ class Hooks:
             remedy: what to do about an object that is somebody else's.
 
         """
+        if _is_mocked():
+            return pulumi.ResourceHookBinding()
 
         async def reclaim(args: pulumi.ErrorHookArgs) -> bool:
             errors = args.errors or []
@@ -118,6 +126,8 @@ class Hooks:
             needs: `namespace`, `operatorNamespace` and `features`, inputs of the plugin's function.
 
         """
+        if _is_mocked():
+            return pulumi.ResourceHookBinding()
         asked: list[asyncio.Task[dict[str, Any]]] = []
 
         async def refuse(_args: pulumi.ResourceHookArgs) -> None:
@@ -131,7 +141,7 @@ class Hooks:
                     "grant them to the user that the kubeconfig names, then run `pulumi up`"
                 )
 
-        hook = pulumi.ResourceHook(f"{self.stem}-rights", refuse, pulumi.ResourceHookOptions(on_dry_run=True))
+        hook = _noted(pulumi.ResourceHook(f"{self.stem}-rights", refuse, pulumi.ResourceHookOptions(on_dry_run=True)))
         return pulumi.ResourceHookBinding(before_create=[hook])
 
     def for_release(self, release: Mapping[str, Any], values: Any) -> pulumi.ResourceHookBinding:
@@ -142,6 +152,8 @@ class Hooks:
             values: the release's values, secret; by the key in them the plugin knows its own releases.
 
         """
+        if _is_mocked():
+            return pulumi.ResourceHookBinding()
 
         async def recover(*, creating: bool) -> None:
             arguments = {**release, "values": values, "owner": self.owner, "creating": creating}

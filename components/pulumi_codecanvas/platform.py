@@ -19,7 +19,6 @@ from pulumi_codecanvas.connection import (
     place_of_args,
     place_of_snippet,
     snippet_fingerprint,
-    snippet_instance_id,
     snippet_key,
     values_faults,
 )
@@ -63,7 +62,7 @@ class ComputingPlatform(pulumi.ComponentResource):
     platform_name: pulumi.Output[str]
     """Name of the connection in CodeCanvas."""
     instance_id: pulumi.Output[str | None]
-    """The operator's instance ID; secret where it comes from a snippet, none where the snippet has it elsewhere."""
+    """The operator's instance ID; none with a snippet, whose values all stay secret."""
     namespace: pulumi.Output[str]
     """Namespace in which dev environments run."""
     operator_namespace: pulumi.Output[str]
@@ -168,7 +167,7 @@ class _Builder:
         test = self._add_test(release, fingerprint, after=[environments])
         return {
             "platform_name": self.args.platform_name,
-            "instance_id": self._instance_id(),
+            "instance_id": self.args.instance_id,
             "namespace": self.namespace,
             "operator_namespace": self.operator_namespace,
             "release_name": self._place("release_name"),
@@ -222,11 +221,6 @@ class _Builder:
             return getattr(place_of_args(self.args), field)
         found = self.snippet.apply(lambda snippet: getattr(place_of_snippet(vars(self.args), snippet), field))
         return found if field in SECRET_FIELDS else pulumi.Output.unsecret(found)
-
-    def _instance_id(self) -> Any:
-        if self.snippet is None:
-            return self.args.instance_id
-        return self.snippet.apply(snippet_instance_id)
 
     def _add_namespace(self) -> KubernetesObject | None:
         args = self.args

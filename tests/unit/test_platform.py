@@ -1,0 +1,226 @@
+"""What the component registers, seen through Pulumi's mocks as in a user's own unit tests."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+import pytest
+from pulumi.runtime.mocks import MockResourceArgs, Mocks, set_mocks
+from pulumi.runtime.settings import SETTINGS
+from pulumi.runtime.stack import run_pulumi_func
+
+from pulumi_codecanvas import ComputingPlatform
+from pulumi_codecanvas.errors import InvalidArgumentsError
+from pulumi_codecanvas.keys import generate_private_key, public_key_pem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SECRET_MARK = "4dabf18193072939515e22adb298388d"
+TOKEN = "tK9xQz7LmR2vBn5cWp8"
+URL = "http://codecanvas.example.com:8098"
+CHART = "oci://registry.example.com/charts/codecanvas-operator"
+SNIPPET = (
+    f"helm upgrade --install cc {CHART} --version 2025.1.2 -n eu --timeout 7m --username me --password pS9word"
+    f" --set operator.targetNamespace=eu --set a.token={TOKEN}"
+)
+KEY = generate_private_key()
+RELEASE = "kubernetes:helm.sh/v3:Release"
+CONNECTION_KEY = "codecanvas:index:ConnectionKey"
+
+
+class Seen(Mocks):
+    """Takes every registration, with what the engine would add to it.
+
+    Attributes:
+        resources: the registrations by type; of a repeated type, the last one.
+    """
+
+    def __init__(self) -> None:
+        self.resources: dict[str, MockResourceArgs] = {}
+
+    def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
+        self.resources[args.typ] = args
+        added: dict[str, Any] = {}
+        if args.typ == CONNECTION_KEY:
+            added = {"privateKey": KEY, "publicKey": public_key_pem(KEY), "fingerprint": "SHA256:1"}
+        elif args.typ == RELEASE:
+            added = {"status": {"status": "deployed", "revision": 1}, "version": "2025.1.0"}
+        return f"{args.name}-id", {**args.inputs, **added}
+
+    def call(self, args: Any) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
+        raise AssertionError(args)
+
+    def inputs(self, token: str) -> dict[str, Any]:
+        return dict(self.resources[token].inputs)
+
+
+@pytest.fixture
+def seen() -> Iterator[Seen]:
+    loop = asyncio.new_event_loop()
+    # Pulumi's language host keeps asyncio as quiet about Outputs that failed and that nobody asked for.
+    loop.set_exception_handler(lambda _loop, _context: None)
+    asyncio.set_event_loop(loop)
+    # As `pulumi.runtime.test` does it: what an earlier test left belongs to another loop.
+    SETTINGS.rpc_manager.clear()
+    SETTINGS.outputs.clear()
+    mocks = Seen()
+    set_mocks(mocks, preview=False)
+    yield mocks
+    pulumi.runtime.set_all_config({})
+    # A program that failed leaves Outputs that nobody will resolve.
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+    loop.close()
+
+
+def declare(**arguments: Any) -> dict[str, Any]:
+    """Run a program with one platform, and give the platform's outputs."""
+    found: dict[str, Any] = {}
+
+    async def program() -> None:
+        platform = ComputingPlatform("eu", **arguments)
+        for name in ("namespace", "public_key", "application_values", "frozen", "instance_id", "token"):
+            getattr(platform, name).apply(lambda value, name=name: found.__setitem__(name, value))
+
+    asyncio.get_event_loop().run_until_complete(run_pulumi_func(program))
+    return found
+
+
+def opened(value: Any) -> Any:
+    """Open a value that has to be secret."""
+    assert isinstance(value, dict)
+    assert SECRET_MARK in value
+    return value["value"]
+
+
+def test_a_platform_has_few_children(seen: Seen) -> None:
+    declare(server_url=URL)
+    assert {token: args.name for token, args in seen.resources.items()} == {
+        "codecanvas:index:ComputingPlatform": "eu",
+        "kubernetes:core/v1:Namespace": "eu-namespace",
+        CONNECTION_KEY: "eu-key",
+        "kubernetes:core/v1:PodTemplate": "eu-pod-template",
+        RELEASE: "eu-release",
+        "codecanvas:index:DevEnvironments": "eu-environments",
+        "codecanvas:index:ConnectionTest": "eu-test",
+    }
+
+
+def test_the_release_is_atomic_bounded_and_has_the_key_as_a_secret(seen: Seen) -> None:
+    declare(server_url=URL, timeout=42, values={"replicaCount": 2})
+    release = seen.inputs(RELEASE)
+    assert (release["atomic"], release["cleanupOnFail"], release["maxHistory"]) == (True, True, 2)
+    assert (release["name"], release["namespace"], release["timeout"]) == ("codecanvas-operator", "eu", 42)
+    # One secret leaf makes the whole of an object secret to the mocks.
+    values = opened(release["values"])
+    assert values["operator"]["secret"]["jwtPrivateKey"] == KEY
+    assert values["operator"]["targetNamespace"] == "eu"
+    assert values["replicaCount"] == 2
+
+
+def test_application_values_hold_the_public_half(seen: Seen) -> None:
+    outputs = declare(server_url=URL)
+    assert seen.resources
+    text = json.dumps(outputs["application_values"])
+    assert json.dumps(public_key_pem(KEY)) in text
+    assert outputs["token"] == KEY
+    assert "PRIVATE" not in text
+
+
+def test_a_snippet_decides_and_its_values_are_secret(seen: Seen) -> None:
+    outputs = declare(connection_snippet=SNIPPET, values={"replicaCount": 2, "a": {"more": 1}})
+    assert CONNECTION_KEY not in seen.resources
+    release = seen.inputs(RELEASE)
+    assert {key: release[key] for key in ("chart", "version", "name", "namespace", "timeout")} == {
+        "chart": CHART,
+        "version": "2025.1.2",
+        "name": "cc",
+        "namespace": "eu",
+        "timeout": 420,
+    }
+    assert opened(release["values"]) == {
+        "operator": {"targetNamespace": "eu"},
+        "a": {"token": TOKEN, "more": 1},
+        "replicaCount": 2,
+    }
+    assert {key: value for key, value in opened(release["repositoryOpts"]).items() if value} == {
+        "username": "me",
+        "password": "pS9word",
+    }
+    others = [args.inputs for token, args in seen.resources.items() if token != RELEASE]
+    assert TOKEN not in json.dumps(others, default=str)
+    assert (outputs["instance_id"], outputs["application_values"], outputs["public_key"]) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (
+            {"connection_snippet": SNIPPET[:-30] + "'"},
+            "eu.connection_snippet: line 1: a quotation mark is never closed",
+        ),
+        ({"connection_snippet": SNIPPET, "chart_version": "1"}, "eu.chart_version: is `1`"),
+        (
+            {"connection_snippet": SNIPPET, "values": {"operator": {"targetNamespace": "us"}}},
+            "eu.values.operator.targetNamespace: comes from the connection snippet",
+        ),
+        (
+            {"server_url": URL, "values": {"operator": {"targetNamespace": "us"}}},
+            "eu.values.operator.targetNamespace: is set by this package",
+        ),
+    ],
+)
+@pytest.mark.parametrize("late", [False, True], ids=["plain", "output"])
+def test_a_fault_is_the_same_whether_a_value_is_plain_or_an_output(
+    seen: Seen, arguments: dict[str, Any], says: str, *, late: bool
+) -> None:
+    given = dict(arguments)
+    for name in ("connection_snippet", "values"):
+        if late and name in given:
+            given[name] = pulumi.Output.secret(given[name])
+    with pytest.raises(InvalidArgumentsError) as caught:
+        declare(**given)
+    assert str(caught.value).startswith(says)
+    assert TOKEN not in str(caught.value)
+    assert late or not seen.resources
+
+
+def test_an_explicit_kubeconfig_is_a_secret_of_a_provider_of_its_own(seen: Seen) -> None:
+    declare(server_url=URL, kubeconfig="kubeconfig-text", context="prod")
+    provider = seen.inputs("pulumi:providers:kubernetes")
+    assert (opened(provider["kubeconfig"]), provider["context"]) == ("kubeconfig-text", "prod")
+    for token in (RELEASE, "kubernetes:core/v1:Namespace", "kubernetes:core/v1:PodTemplate"):
+        assert "pulumi:providers:kubernetes::eu" in (seen.resources[token].provider or "")
+    assert opened(seen.inputs("codecanvas:index:DevEnvironments")["kubeconfig"]) == "kubeconfig-text"
+
+
+@pytest.mark.parametrize(("disabled", "has_own"), [(None, False), ('["*"]', True), ('["codecanvas"]', True)])
+def test_a_disabled_default_provider_is_replaced_by_one_of_the_platform_s(
+    seen: Seen, disabled: str | None, *, has_own: bool
+) -> None:
+    pulumi.runtime.set_all_config({"pulumi:disable-default-providers": disabled} if disabled else {})
+    declare(server_url=URL, kubeconfig="kubeconfig-text")
+    assert ("pulumi:providers:codecanvas" in seen.resources) is has_own
+    provider = seen.resources["codecanvas:index:DevEnvironments"].provider
+    assert ("pulumi:providers:codecanvas::eu" in (provider or "")) is has_own
+
+
+def test_a_freeze_brings_its_block(seen: Seen) -> None:
+    assert declare(server_url=URL, freeze=True, freeze_reason="upgrade")["frozen"] is True
+    policy = seen.inputs("kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicy")
+    assert "upgrade" in json.dumps(policy)
+    assert "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicyBinding" in seen.resources
+    environments = seen.inputs("codecanvas:index:DevEnvironments")
+    assert (environments["frozen"], environments["freezeReason"]) == (True, "upgrade")
+
+
+def test_an_adopted_namespace_is_not_registered(seen: Seen) -> None:
+    declare(server_url=URL, create_namespace=False, namespace="theirs")
+    assert "kubernetes:core/v1:Namespace" not in seen.resources
+    assert seen.inputs("codecanvas:index:DevEnvironments")["ownsNamespace"] is False
