@@ -99,6 +99,7 @@ def test_hostile_text_is_taken_as_it_is_or_refused_in_plain_words(argument: str,
     for place in PLACES.get(argument, [lambda given: given]):
         answer = check(argument, place(text))
         if not isinstance(answer, str):
+            assert_sendable(vars(answer))
             continue
         assert to_camel(argument) in answer
         assert all(line.isprintable() for line in answer.split("\n")), repr(answer)

@@ -159,8 +159,9 @@ def test_source_of_another_type_is_refused(source: object) -> None:
 @fault(
     49,
     "A pod template of 2 MB",
-    happens="It is refused in the preview, with the limit of 1 MiB.",
-    user="Make the template smaller.",
+    happens="It is refused in the preview, with the limit of 1 MiB. In the config itself the system lets no template of"
+    " more than about 100 KB through (`argument list too long`); nothing is changed then either.",
+    user="Make the template smaller; keep a large one in a file of its own, `podTemplate: worker-pod.yaml`.",
 )
 def test_text_of_two_megabytes_is_refused_quickly() -> None:
     start = time.process_time()
