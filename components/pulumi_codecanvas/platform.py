@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 MAX_HISTORY = 2
 """Revisions that Helm keeps; each holds the values of its time, so old keys must not linger there."""
 
+NAMESPACE_SECONDS = 300
+"""How long a namespace may take to go at the least; what would hold it was asked to go before."""
+
 
 class ArgumentsError(InvalidArgumentsError, pulumi.RunError):
     """The arguments have faults; Pulumi shows a `RunError` as text, without a traceback."""
@@ -235,7 +238,7 @@ class _Builder:
             )
             options = pulumi.ResourceOptions(
                 retain_on_delete=args.retain_volumes or None,
-                custom_timeouts=pulumi.CustomTimeouts(delete=f"{args.stop_timeout}s"),
+                custom_timeouts=pulumi.CustomTimeouts(delete=f"{max(args.stop_timeout, NAMESPACE_SECONDS)}s"),
                 hooks=self._reclaim_namespace("namespace", "create_namespace"),
             )
             home = KubernetesObject(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from codecanvas_provider.cluster import POD, QUOTA, SNAPSHOT_CLASS, STORAGE_CLASS, Refused, is_missing_right
-from codecanvas_provider.freeze_block import describe_block, freeze_block, is_quota_denial
+from codecanvas_provider.freeze_block import describe_block, freeze_block, is_blocked, is_quota_denial
 from codecanvas_provider.missing_rights import find_missing
 from codecanvas_provider.namespace_holders import find_holders
 from codecanvas_provider.namespaces import require_namespace
@@ -320,7 +320,7 @@ def _check_template(target: Target) -> str:
     refusal = _try_template(target)
     block = freeze_block(target.namespace, target.freeze_mode)
     if target.frozen:
-        if refusal is not None and block.explains(refusal):
+        if refusal is not None and is_blocked(target.cluster, block, refusal):
             return "the platform is frozen: a worker pod is refused"
         found = "accepted" if refusal is None else f"refused for another reason ({refusal})"
         raise _fail(

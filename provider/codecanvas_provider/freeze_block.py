@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from codecanvas_provider.cluster import POD, POLICY, POLICY_BINDING, QUOTA, Refused, is_missing_right
 from codecanvas_provider.waiting import Deadline, in_thread, pause
 from pulumi_codecanvas.errors import ClusterError
-from pulumi_codecanvas.freeze import QUOTA_NAME, freeze_name, freeze_policy, freeze_quota
+from pulumi_codecanvas.freeze import QUOTA_NAME, freeze_name, freeze_policy, freeze_quota, is_freeze_denial
 from pulumi_codecanvas.pod_template import IMAGE_PLACEHOLDER, WORKER_CONTAINER
 
 if TYPE_CHECKING:
@@ -83,6 +83,18 @@ def is_in_place(cluster: Cluster, block: Block) -> bool:
     return all(thing is not None and not thing["metadata"].get("deletionTimestamp") for thing in found)
 
 
+def is_blocked(cluster: Cluster, block: Block, message: str) -> bool:
+    """Tell whether a refusal shows that a block is in force.
+
+    Where the mode of a freeze has just changed to `quota`, the policy goes last, and is asked before any quota. So the
+    quota cannot be seen at work, but a quota that exists counts at once.
+    """
+    if block.explains(message):
+        return True
+    by_policy = is_freeze_denial(message, namespace=block.namespace)
+    return block.policy is None and by_policy and is_in_place(cluster, block)
+
+
 async def await_block(context: Context, cluster: Cluster, block: Block, pace: Pace) -> None:
     """Wait until a block is seen to refuse a new dev environment.
 
@@ -100,7 +112,7 @@ async def await_block(context: Context, cluster: Cluster, block: Block, pace: Pa
     # Where one refusal was seen another look decides, however long the first took on a busy machine.
     while denials or not deadline.passed:
         seen = await in_thread(context, try_worker_pod, cluster, block.namespace)
-        denials = denials + 1 if block.explains(seen) else 0
+        denials = denials + 1 if await in_thread(context, is_blocked, cluster, block, seen) else 0
         if denials == _DENIALS_IN_A_ROW:
             return
         if (

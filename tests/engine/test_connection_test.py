@@ -264,6 +264,11 @@ FAULTS: dict[Callable[[Connection], None], tuple[str, str]] = {
 }
 
 
+def test_every_check_has_a_fault_of_its_own() -> None:
+    elsewhere = {"Cluster reachable", "Permissions"}
+    assert {name for name, _ in FAULTS.values()} | elsewhere == set(CHECK_NAMES)
+
+
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_each_real_fault_fails_one_check_alone_and_names_the_way_out(
     fault: Callable[[Connection], None], connection: Connection
@@ -276,14 +281,30 @@ def test_each_real_fault_fails_one_check_alone_and_names_the_way_out(
     assert text in found[name]
 
 
-def test_missing_rights_are_listed(shared_cluster: LocalCluster, connection: Connection) -> None:
-    rules = [rule for rule in RULES["connection test"] if rule.resource != "resourcequotas"]
-    everything = [*rules, *RULES["key rotation"], *RULES["delete"]]
+def test_missing_right_fails_the_permissions_alone_and_is_named(
+    shared_cluster: LocalCluster, connection: Connection
+) -> None:
+    # No check uses it: only a delete would.
+    rules = [rule for rule in RULES["delete"] if rule.resource != "persistentvolumeclaims"]
+    everything = [*rules, *RULES["connection test"], *RULES["key rotation"]]
     places = {"platform": connection.namespace, "operator": connection.operator_namespace}
     with granted(shared_cluster, connection.admin, everything, **places) as kubeconfig:
         found = failed(connection.read(kubeconfig=str(kubeconfig)))
-    expected = f"missing rights: list resourcequotas in namespace {connection.namespace} (connection test). Grant"
-    assert expected in found["Permissions"]
+    assert list(found) == ["Permissions"]
+    assert f"list persistentvolumeclaims in namespace {connection.namespace} (delete)" in found["Permissions"]
+    assert "`codecanvas permissions` prints them as roles" in found["Permissions"]
+
+
+def test_unreachable_cluster_fails_one_check_alone(
+    shared_cluster: LocalCluster, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "FIRST_PATIENCE", 1.0)
+    away = shared_cluster.kubeconfig.read_text().replace(shared_cluster.server, "https://127.0.0.1:1")
+    checks = connection.read(kubeconfig=away)
+    found = failed(checks)
+    assert list(found) == ["Cluster reachable"]
+    assert "see that `kubectl get namespaces` works" in found["Cluster reachable"]
+    assert {check["status"] for check in checks[1:]} == {"Skipped"}
 
 
 def test_the_test_and_a_rotation_need_the_listed_rights_and_no_others(

@@ -180,8 +180,10 @@ def test_no_right_that_is_not_listed_is_missed(lives: Lives) -> None:
 
 
 def test_every_listed_right_is_used(lives: Lives) -> None:
-    listed = all_rights(rule for rules in ALL_RULES.values() for rule in rules)
-    assert listed - lives.own.used() - lives.adopted.used() - UNMET == set()
+    rules = [rule for listed in ALL_RULES.values() for rule in listed]
+    # Older API servers are asked for a list before they can be watched; this one gives both in one.
+    older = {(rule.group, rule.resource, "list") for rule in rules if {"list", "watch"} <= set(rule.verbs)}
+    assert all_rights(rules) - lives.own.used() - lives.adopted.used() - UNMET - older == set()
 
 
 def test_adopted_namespaces_need_little_in_the_rest_of_the_cluster(lives: Lives) -> None:

@@ -182,6 +182,28 @@ def test_freeze_by_quota_waits_for_the_quota(cluster: FakeCluster, resource: Dev
     assert cluster.names(POD, "eu") == ["operator"]
 
 
+def test_freeze_may_change_from_policy_to_quota(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    cluster.refuse_pod = lambda _pod: POLICY_DENIAL.format(name="codecanvas-freeze-eu")
+    log = Log()
+    by_quota = make_inputs(frozen=True, freezeMode="quota")
+    with pytest.raises(PartialFailure, match="is not blocked"):
+        run(resource.create(log.context(), by_quota))
+    cluster.put(QUOTA, {"metadata": {"name": "codecanvas-freeze"}}, "eu")
+    run(resource.create(log.context(), by_quota))
+    assert cluster.names(POD, "eu") == ["operator"]
+    assert log.messages == []
+
+
+def test_freeze_by_policy_waits_for_the_policy_though_a_quota_blocks(
+    cluster: FakeCluster, resource: DevEnvironments
+) -> None:
+    block(cluster)
+    cluster.refuse_pod = lambda _pod: "pods is forbidden: exceeded quota: codecanvas-freeze, requested: pods=1"
+    log = Log()
+    run(resource.create(log.context(), make_inputs(frozen=True)))
+    assert "could not be seen at work" in log.messages[0]
+
+
 def test_freeze_leaves_finished_pods(cluster: FakeCluster, resource: DevEnvironments) -> None:
     block(cluster)
     cluster.put(POD, worker("done", phase="Succeeded"), "eu")
