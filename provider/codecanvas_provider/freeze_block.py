@@ -109,24 +109,23 @@ async def await_block(context: Context, cluster: Cluster, block: Block, pace: Pa
     foreign = Deadline(min(_FOREIGN_PATIENCE, pace.probe_timeout / 2))
     denials = 0
     seen = ACCEPTED
-    # Where one refusal was seen another look decides, however long the first took on a busy machine.
-    while denials or not deadline.passed:
+    while True:
+        # Asked for before the look: a slow look on a busy machine must not be the one that is missing in the end.
+        is_last = deadline.passed
         seen = await in_thread(context, try_worker_pod, cluster, block.namespace)
         denials = denials + 1 if await in_thread(context, is_blocked, cluster, block, seen) else 0
         if denials == _DENIALS_IN_A_ROW:
             return
-        if (
-            not denials
-            and seen != ACCEPTED
-            and foreign.passed
-            and await in_thread(context, is_in_place, cluster, block)
-        ):
+        foreign_denial = not denials and seen != ACCEPTED and foreign.passed
+        if foreign_denial and await in_thread(context, is_in_place, cluster, block):
             await context.log(
                 f"the freeze block of namespace {block.namespace} is there but could not be seen at work: "
                 f"a new dev environment is refused before, with: {seen}",
                 "warning",
             )
             return
+        if is_last and not denials:
+            break
         await pause(context, pace.probe)
     raise ClusterError(
         f"namespace {block.namespace} is not blocked after {pace.probe_timeout:g} s: for a new dev environment"
