@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import Annotated
 
 import typer
@@ -22,10 +23,13 @@ def ensure_tools(
     names: Annotated[list[str] | None, typer.Argument(help="Only these; all where none is named.")] = None,
 ) -> None:
     """Find or make the tools that a run needs and print where they are."""
+    from tools.console import say
     from tools.toolchain import ensure
 
+    started = time.monotonic()
     for path in ensure(*(names or ())).values():
         typer.echo(path)
+    say(f"tools: ready after {time.monotonic() - started:.0f} s")
 
 
 @app.command("doctor")

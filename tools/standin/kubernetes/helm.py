@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import ctypes
 import gzip
 import json
 import os
 import re
 import signal
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +31,13 @@ if TYPE_CHECKING:
 _SECRET = Kind("v1", "Secret", "secrets", namespaced=True)
 _PREFIX = re.compile(r"^Error: (?:INSTALLATION FAILED: |UPGRADE FAILED: )?")
 _REPOSITORY = "stand-in"
-_PR_SET_PDEATHSIG = 1
-# Loaded early: between fork and exec as little as possible may happen.
-_LIBRARY = ctypes.CDLL(None)
+# Has the system end Helm when this process is killed: in the real plugin, Helm is a part of the process. The call is
+# number 1 (PR_SET_PDEATHSIG) of prctl with SIGKILL, and macOS has none such.
+_END_WITH_PARENT = """
+import ctypes, os, sys
+getattr(ctypes.CDLL(None), "prctl", lambda *_: 0)(1, 9)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 class HelmError(CodeCanvasError):
@@ -137,13 +141,11 @@ class Helm:
     async def _run(self, arguments: Sequence[str], environment: Mapping[str, str], stdin: bytes = b"") -> str:
         helm = await asyncio.to_thread(lambda: ensure("helm", quiet=True)["helm"])
         process = await asyncio.create_subprocess_exec(
-            str(helm),
-            *arguments,
+            *(sys.executable, "-I", "-S", "-c", _END_WITH_PARENT, str(helm), *arguments),
             env=environment,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            preexec_fn=_end_with_parent,
         )
         work = asyncio.ensure_future(process.communicate(stdin))
         stop = asyncio.ensure_future(self._cancelled.wait())
@@ -159,13 +161,6 @@ class Helm:
         if process.returncode:
             raise HelmError(_explain(stderr.decode(errors="replace")))
         return stdout.decode()
-
-
-def _end_with_parent() -> None:
-    """Have the system end this process when its parent is killed: Helm is a part of the real plugin's process."""
-    # There is no such call on macOS.
-    if hasattr(_LIBRARY, "prctl"):
-        _LIBRARY.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _find(chart: Chart, folder: Path, environment: dict[str, str]) -> tuple[str, list[str]]:
