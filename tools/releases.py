@@ -57,6 +57,10 @@ exec "$(dirname "$0")/$name" "$@"
 """
 
 
+# Hosts that this process has found out of reach, and why; asked once.
+_UNREACHABLE: dict[str, str] = {}
+
+
 @dataclass(frozen=True)
 class Asset:
     """One file of a release.
@@ -99,7 +103,7 @@ class ReleaseSource:
         self._offline = bool(environment.get(OFFLINE_VARIABLE))
         self._mirror = environment.get(MIRROR_VARIABLE, "").rstrip("/")
         self._downloader = downloader or Downloader()
-        self._unreachable: dict[str, str] = {}
+        self._unreachable: dict[str, str] = _UNREACHABLE if downloader is None else {}
 
     def plan(self, tool: Tool) -> Plan:
         """Say what `fill` would do, after asking for the published checksums, which tells whether it can."""

@@ -159,7 +159,7 @@ class Helm:
                 process.send_signal(signal.SIGINT)
         stdout, stderr = await work
         if process.returncode:
-            raise HelmError(_explain(stderr.decode(errors="replace")))
+            raise HelmError(_explain(stderr.decode(errors="replace")) or f"helm ended with {process.returncode}")
         return stdout.decode()
 
 
@@ -208,4 +208,4 @@ def _explain(stderr: str) -> str:
     """Give Helm's own sentence without what it says before it."""
     lines = stderr.strip().splitlines()
     start = next((index for index, line in enumerate(lines) if line.startswith("Error: ")), 0)
-    return _PREFIX.sub("", "\n".join(lines[start:])) or "helm failed and did not say why"
+    return _PREFIX.sub("", "\n".join(lines[start:]))
