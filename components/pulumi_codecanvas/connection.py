@@ -160,6 +160,13 @@ def target_namespace(snippet: Snippet) -> str | None:
     return target if isinstance(target, str) else None
 
 
+def values_fingerprint(values: Mapping[str, Any]) -> str:
+    """Give a digest by which a stack knows a release of its own: of the private key or, without one, of all values."""
+    key = _private_key(values)
+    text = key if key is not None else json.dumps(values, sort_keys=True, separators=(",", ":"), default=str)
+    return "SHA256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
 def snippet_fingerprint(snippet: Snippet) -> str:
     """Give a digest of the snippet's values, so that a new token restarts the operator."""
     text = json.dumps(snippet.values, sort_keys=True, separators=(",", ":"), default=str)
@@ -168,7 +175,11 @@ def snippet_fingerprint(snippet: Snippet) -> str:
 
 def snippet_key(snippet: Snippet) -> str | None:
     """Give the private key of a snippet that uses the documented value name."""
-    operator = snippet.values.get("operator")
+    return _private_key(snippet.values)
+
+
+def _private_key(values: Mapping[str, Any]) -> str | None:
+    operator = values.get("operator")
     secret = operator.get("secret") if isinstance(operator, Mapping) else None
     key = secret.get("jwtPrivateKey") if isinstance(secret, Mapping) else None
     return key if isinstance(key, str) else None

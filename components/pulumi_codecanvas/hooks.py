@@ -144,19 +144,19 @@ class Hooks:
         hook = _noted(pulumi.ResourceHook(f"{self.stem}-rights", refuse, pulumi.ResourceHookOptions(on_dry_run=True)))
         return pulumi.ResourceHookBinding(before_create=[hook])
 
-    def for_release(self, release: Mapping[str, Any], values: Any) -> pulumi.ResourceHookBinding:
+    def for_release(self, release: Mapping[str, Any], fingerprint: Any) -> pulumi.ResourceHookBinding:
         """Recover what a killed run left, watch the release, and tell what was not ready when it failed.
 
         Args:
             release: `namespace`, `releaseName` and `timeout`, inputs of the plugin's functions.
-            values: the release's values, secret; by the key in them the plugin knows its own releases.
+            fingerprint: of its values, see `connection.values_fingerprint`: by it the plugin knows the stack's own.
 
         """
         if _is_mocked():
             return pulumi.ResourceHookBinding()
 
         async def recover(*, creating: bool) -> None:
-            arguments = {**release, "values": values, "owner": self.owner, "creating": creating}
+            arguments = {**release, "fingerprint": fingerprint, "owner": self.owner, "creating": creating}
             found = await self._ask(RECOVER, arguments)
             if found.get("done"):
                 pulumi.log.warn(str(found["done"]))

@@ -21,6 +21,7 @@ from pulumi_codecanvas.connection import (
     snippet_fingerprint,
     snippet_key,
     values_faults,
+    values_fingerprint,
 )
 from pulumi_codecanvas.errors import Fault, InvalidArgumentsError
 from pulumi_codecanvas.hooks import Hooks, settle_hooks
@@ -409,7 +410,8 @@ class _Builder:
             "skipAwait": args.skip_await,
         }
         watched = {"namespace": props["namespace"], "releaseName": props["name"], "timeout": props["timeout"]}
-        hooks = self.hooks.for_release(watched, pulumi.Output.secret(props["values"]))
+        known = pulumi.Output.unsecret(pulumi.Output.from_input(props["values"]).apply(values_fingerprint))
+        hooks = self.hooks.for_release(watched, known)
         homes = [home for home in (self.home, self.operator_home) if home]
         options = pulumi.ResourceOptions.merge(
             self._options(after=[*homes, *after]),

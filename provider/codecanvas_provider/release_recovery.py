@@ -3,8 +3,8 @@
 Helm refuses to work on a release that is `pending-...`, and to install one whose name has a record. After a killed
 run both happen, for ever. A record is cleared only on proof:
 
-- Ours: the kubernetes plugin wrote it last, not a person's Helm; its values hold the very private key (or all the
-  values) that this stack's state holds; what was finished also names this stack in its description.
+- Ours: the kubernetes plugin wrote it last, not a person's Helm; its values hold the very private key (or, without
+  one, all the values) that this stack's state holds; what was finished also names this stack in its description.
 - Dead: Helm writes the record at each step, and no step outlasts the release's time-out. So a record that nobody
   wrote for longer than that, by the API server's clock, has nobody at work on it. Where it is younger, we wait:
   a Helm that outlived its engine ends by itself meanwhile.
@@ -26,6 +26,7 @@ from codecanvas_provider.inputs import CLUSTER_FIELDS, Field, require_fields
 from codecanvas_provider.times import now, parse_time
 from codecanvas_provider.waiting import Pace, in_thread, pause
 from codecanvas_provider.worker_pods import name_of
+from pulumi_codecanvas.connection import values_fingerprint
 from pulumi_codecanvas.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ _FIELDS: dict[str, Field] = {
     **CLUSTER_FIELDS,
     "releaseName": Field(str, "Name of the Helm release.", required=True),
     "timeout": Field(int, "Seconds that one step of Helm may take.", default=600, least=1),
-    "values": Field(dict, "The release's values, as this stack has them.", required=True, secret=True),
+    "fingerprint": Field(str, "Of the release's values, as this stack has them.", required=True),
     "owner": Field(str, "The stack, as it stands in the description of its releases.", required=True),
     "creating": Field(bool, "Whether the state knows no such release.", required=True),
 }
@@ -107,7 +108,7 @@ class _Case:
     namespace: str
     release: str
     timeout: float
-    values: dict[str, Any]
+    fingerprint: str
     owner: str
     creating: bool
 
@@ -122,7 +123,7 @@ class _Case:
 
     def is_ours(self, record: _Record, content: dict[str, Any]) -> bool:
         """Tell whether this stack made a revision."""
-        if record.writers - {_WRITER} or not _same_secrets(content.get("config") or {}, self.values):
+        if record.writers - {_WRITER} or values_fingerprint(content.get("config") or {}) != self.fingerprint:
             return False
         # Two stacks may have been given one key by their users; what is finished also says whose it is.
         description = (content.get("info") or {}).get("description")
@@ -201,7 +202,7 @@ class ReleaseRecovery:
             given["namespace"],
             given["releaseName"],
             float(given["timeout"]),
-            given["values"],
+            given["fingerprint"],
             given["owner"],
             given["creating"],
         )
@@ -238,16 +239,3 @@ def _explain_wait(case: _Case, record: _Record, left: float) -> str:
         f" still be at work: waiting until it ends, at most {left:.0f} s. If you know that none runs:"
         f" kubectl delete secret {record.name} --namespace {case.namespace}"
     )
-
-
-def _same_secrets(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Tell whether two sets of values hold the same private key or, without one, are the same altogether."""
-    keys = [_private_key(one), _private_key(other)]
-    return keys[0] == keys[1] if any(keys) else one == other
-
-
-def _private_key(values: dict[str, Any]) -> object:
-    found: Any = values
-    for name in ("operator", "secret", "jwtPrivateKey"):
-        found = found.get(name) if isinstance(found, dict) else None
-    return found

@@ -47,24 +47,31 @@ def test_a_failing_hook_leaves_nothing_in_the_way(stack: Stack, admin: Cluster) 
 @fault(
     18,
     "chart registry away, or a wrong password",
-    happens="the preview fails already, and says so; nothing is changed and no password shown",
+    happens="the run says so before the release is touched; where it is installed, the preview does. No password is"
+    " shown",
     user="correct the password, or wait",
 )
-def test_a_chart_that_cannot_be_had_changes_nothing(stack: Stack, admin: Cluster) -> None:
+def test_a_chart_that_cannot_be_had_changes_no_release(stack: Stack, admin: Cluster) -> None:
     platform, password = unique("eu"), "correct-horse-battery-staple"
     with serve_chart(Path(CHART), password) as registry:
         where = {"chart": registry.chart, "chartRepository": registry.url, "chartUsername": USER}
-        stack.set(platform, **where, chartVersion=None, chartPassword=stack.seal("wrong-horse"))
-        refused = stack.preview(ok=False)
-        assert "401" in refused.text
+        stack.set(platform, **where, chartPassword=stack.seal("wrong-horse"))
+        assert "401" in stack.up(ok=False).text
         registry.is_away = True
-        assert "503" in stack.preview(ok=False).text
+        assert "503" in stack.up(ok=False).text
+        assert release_status(admin, platform) == []
         registry.is_away = False
         stack.set(platform, chartPassword=stack.seal(password))
         assert_recovered(stack, admin, platform)
-    for run in stack.runs:
-        assert password not in run.text + run.event_log
-        assert "wrong-horse" not in run.text + run.event_log
+        registry.is_away = True
+        assert "503" in stack.preview(ok=False).text
+        registry.is_away = False
+        stack.destroy()
+    texts = [run.text + run.event_log for run in stack.runs]
+    texts += [path.read_text(errors="replace") for path in stack.stack_files()]
+    for text in texts:
+        assert password not in text
+        assert "wrong-horse" not in text
 
 
 @fault(
@@ -126,20 +133,31 @@ def test_an_uninstalled_release_comes_back_with_a_refresh(
 @fault(
     22,
     "`helm upgrade` by hand",
-    happens="the next change goes on from it; a refresh sees it and puts the values back",
+    happens="a refresh sees values that were changed and puts them back; values that were added go with the release's"
+    " next change",
     user="`pulumi up --refresh`",
 )
 def test_an_upgrade_by_hand_is_put_back(stack: Stack, shared_cluster: LocalCluster, admin: Cluster) -> None:
     platform = unique("eu")
-    stack.set(platform)
+    stack.set(platform, values={"podLabels": {"by": "program"}})
     stack.up()
-    place = ("--namespace", platform)
-    helm(shared_cluster, "upgrade", RELEASE, CHART, *place, "--reuse-values", "--set", "podLabels.by=hand", "--wait")
+    hand = ("--reuse-values", "--set", "podLabels.by=hand,podLabels.more=hand", "--wait")
+    helm(shared_cluster, "upgrade", RELEASE, CHART, "--namespace", platform, *hand)
+    assert pod_labels(admin, platform)["by"] == "hand"
     stack.up("--refresh")
-    [deployment] = admin.list_all(DEPLOYMENT, platform)
-    assert "by" not in deployment["spec"]["template"]["metadata"]["labels"]
+    assert pod_labels(admin, platform)["by"] == "program"
     assert_recovered(stack, admin, platform)
+    stack.set(platform, values={"podLabels": {"by": "next"}})
+    stack.up()
+    assert pod_labels(admin, platform)["by"] == "next"
+    assert "more" not in pod_labels(admin, platform)
     assert len(admin.list_all(SECRET, platform, labels="owner=helm")) <= 2
+
+
+def pod_labels(admin: Cluster, namespace: str) -> dict[str, str]:
+    [deployment] = admin.list_all(DEPLOYMENT, namespace)
+    labels: dict[str, str] = deployment["spec"]["template"]["metadata"]["labels"]
+    return labels
 
 
 @fault(23, "the program's directory moved", happens="nothing changes: no path of it is in the state")

@@ -39,6 +39,7 @@ def kill_at(stack: Stack, hold: Hold, command: str = "up") -> None:
     happens="the object bears the stack's mark and nothing depends on it yet: the next `up` makes it anew; an object"
     " without the mark, or a namespace that holds anything, is refused by name. Pulumi warns of the pending operation"
     " until `pulumi refresh --clear-pending-creates` drops it",
+    user="`pulumi cancel` where the lock stayed",
 )
 def test_objects_that_the_state_lacks_are_made_anew(proxied: Stack, proxy: ApiProxy, admin: Cluster) -> None:
     platform = unique("eu")
@@ -76,6 +77,7 @@ def test_an_object_of_somebody_else_is_refused_by_name(stack: Stack, admin: Clus
     "SIGKILL in the first Helm install",
     happens="the release stays `pending-install`. The next `up` proves it this stack's own by its key, waits until no"
     " Helm can be at work on it any more (`timeout`, from its last sign of life), and takes it over",
+    user="`pulumi cancel` where the lock stayed",
 )
 def test_a_killed_first_install_is_taken_over(proxied: Stack, proxy: ApiProxy, admin: Cluster) -> None:
     platform = unique("eu")
@@ -112,6 +114,7 @@ def test_an_install_that_outlived_its_engine_is_taken_over_as_it_is(
     "SIGKILL in a Helm upgrade",
     happens="the release stays `pending-upgrade`. The next `up` proves that revision this stack's own and dead, as"
     " above, drops it, and upgrades from the deployed one",
+    user="`pulumi cancel` where the lock stayed",
 )
 def test_a_killed_upgrade_is_dropped_and_done_again(proxied: Stack, proxy: ApiProxy, admin: Cluster) -> None:
     platform = unique("eu")
@@ -129,7 +132,9 @@ def test_a_killed_upgrade_is_dropped_and_done_again(proxied: Stack, proxy: ApiPr
 @fault(
     6,
     "SIGKILL in a destroy, between release and namespace",
-    happens="what is gone is gone in the state, too: `pulumi destroy` goes on, `pulumi up` makes it anew",
+    happens="what is gone is gone in the state, too: `pulumi destroy` goes on, `pulumi up` makes it anew. Where the"
+    " release went unrecorded, `up` and `destroy` want a refresh first",
+    user="`pulumi cancel` where the lock stayed; `--refresh` where the error asks for it",
 )
 def test_a_destroy_killed_before_the_namespace_goes_on_or_back(proxied: Stack, proxy: ApiProxy, admin: Cluster) -> None:
     platform = unique("eu")

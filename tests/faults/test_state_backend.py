@@ -123,5 +123,5 @@ def test_a_second_stack_touches_nothing_of_the_first(
             assert f"namespace {shared} has a Helm release codecanvas-operator already" in refused
             del second.platforms["two"]
             second.up()
-        assert first.up("--refresh", "--expect-no-changes").changes == {}
+        assert first.up("--expect-no-changes").changes == {}
         assert_recovered(first, admin, platform, "one")

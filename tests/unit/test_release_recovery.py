@@ -12,6 +12,7 @@ from codecanvas_provider import release_recovery
 from codecanvas_provider.cluster import SECRET
 from codecanvas_provider.release_recovery import ReleaseRecovery
 from codecanvas_provider.waiting import Pace
+from pulumi_codecanvas.connection import values_fingerprint
 from pulumi_codecanvas.errors import InvalidArgumentsError
 from tests.support.calls import Log, run
 from tests.support.fake_cluster import NOW, FakeCluster
@@ -59,9 +60,22 @@ def put_record(
     return name
 
 
-def recover(cluster: FakeCluster, *, creating: bool, timeout: int = 600, log: Log | None = None) -> str:
+def recover(
+    cluster: FakeCluster,
+    *,
+    creating: bool,
+    timeout: int = 600,
+    log: Log | None = None,
+    values: dict[str, Any] = VALUES,
+) -> str:
     recovery = ReleaseRecovery(cluster.connect_to, Pace(first=0.01, longest=0.01))
-    arguments = {"namespace": "eu", "releaseName": "operator", "timeout": timeout, "values": VALUES, "owner": OWNER}
+    arguments = {
+        "namespace": "eu",
+        "releaseName": "operator",
+        "timeout": timeout,
+        "fingerprint": values_fingerprint(values),
+        "owner": OWNER,
+    }
     done = run(recovery.recover((log or Log()).context(), {**arguments, "creating": creating}))
     return str(done["done"])
 
@@ -165,10 +179,23 @@ def test_a_cluster_that_does_not_answer_is_left_to_helm(cluster: FakeCluster) ->
 
 def test_nothing_is_touched_in_a_preview(cluster: FakeCluster) -> None:
     put_record(cluster, "pending-install")
-    arguments = {"namespace": "eu", "releaseName": "operator", "values": VALUES, "owner": OWNER, "creating": True}
+    arguments = {
+        "namespace": "eu",
+        "releaseName": "operator",
+        "fingerprint": values_fingerprint(VALUES),
+        "owner": OWNER,
+        "creating": True,
+    }
     recovery = ReleaseRecovery(cluster.connect_to)
     assert run(recovery.recover(Log().context(preview=True), arguments)) == {"done": ""}
     assert len(cluster.names(SECRET, "eu")) == 1
+
+
+def test_without_a_key_all_values_tell_whose_a_release_is(cluster: FakeCluster) -> None:
+    token = {"auth": {"token": "of a snippet"}, "replicas": 2}
+    put_record(cluster, "pending-install", values=token)
+    assert recover(cluster, creating=True, values={**token, "replicas": 3}) == ""
+    assert "it is taken over" in recover(cluster, creating=True, values=dict(reversed(token.items())))
 
 
 def test_arguments_are_checked() -> None:
