@@ -55,7 +55,7 @@ test-engine: tools ## Run the tests on the real engine and a real API server
 
 test-faults: tools ## Try every fault of docs/reliability.md
 	@echo 'test: faults'
-	@$(PY) -m pytest -m fault
+	@$(PY) -m pytest -m 'fault and not slow'
 
 reliability: $(READY) ## Write docs/reliability.md from the registrations of the tests
 	@$(PY) -m tests.support.faults

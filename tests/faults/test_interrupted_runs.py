@@ -26,7 +26,7 @@ pytestmark = pytest.mark.engine
 def test_an_interrupt_in_the_creation_of_the_namespace(proxied: Stack, proxy: ApiProxy, admin: Cluster) -> None:
     platform = unique("eu")
     proxied.set(platform)
-    hold = proxy.hold("POST", "/api/v1/namespaces")
+    hold = proxy.hold("POST", r"/api/v1/namespaces(\?|$)")
     with proxied.start("up", "--skip-preview", "--yes") as running:
         hold.wait(running)
         running.interrupt()

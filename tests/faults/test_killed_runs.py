@@ -44,7 +44,7 @@ def kill_at(stack: Stack, hold: Hold, command: str = "up") -> None:
 def test_objects_that_the_state_lacks_are_made_anew(proxied: Stack, proxy: ApiProxy, admin: Cluster) -> None:
     platform = unique("eu")
     proxied.set(platform)
-    kill_at(proxied, proxy.hold("POST", "/api/v1/namespaces", after=True))
+    kill_at(proxied, proxy.hold("POST", r"/api/v1/namespaces(\?|$)", after=True))
     assert admin.get(NAMESPACE, platform)
     assert f"{platform}-namespace" not in proxied.names()
     kill_at(proxied, proxy.hold("POST", "/podtemplates", after=True))
@@ -140,11 +140,11 @@ def test_a_destroy_killed_before_the_namespace_goes_on_or_back(proxied: Stack, p
     platform = unique("eu")
     proxied.set(platform)
     proxied.up()
-    kill_at(proxied, proxy.hold("DELETE", f"/namespaces/{platform}"), command="destroy")
+    kill_at(proxied, proxy.hold("DELETE", rf"/api/v1/namespaces/{platform}(\?|$)"), command="destroy")
     assert release_status(admin, platform) == []
     assert f"{platform}-namespace" in proxied.names()
     assert_recovered(proxied, admin, platform)
-    kill_at(proxied, proxy.hold("DELETE", f"/namespaces/{platform}"), command="destroy")
+    kill_at(proxied, proxy.hold("DELETE", rf"/api/v1/namespaces/{platform}(\?|$)"), command="destroy")
     proxied.destroy()
     assert admin.get(NAMESPACE, platform) is None
 

@@ -455,6 +455,14 @@ def test_a_delete_keeps_the_pods_own_grace_period_and_spares_a_successor(cluster
     assert cluster.delete(POD, "x", "eu", uid="uid-1") is False
 
 
+def test_a_delete_of_what_was_seen_spares_what_has_changed_since(cluster: Cluster, server: Server) -> None:
+    seen = {"metadata": {"name": "x", "uid": "uid-1", "resourceVersion": "7"}}
+    assert cluster.delete(POD, "x", "eu", seen=seen) is True
+    assert server.requests[0].body["preconditions"] == {"uid": "uid-1", "resourceVersion": "7"}
+    server.replies = [refuse(409, "the ResourceVersion in the precondition does not match", "Conflict")]
+    assert cluster.delete(POD, "x", "eu", seen=seen) is False
+
+
 def test_a_dry_run_is_one(cluster: Cluster, server: Server) -> None:
     cluster.create(POD, {"metadata": {"name": "x"}}, "eu", dry_run=True)
     assert (
