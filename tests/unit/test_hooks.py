@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+import pytest
+
+from pulumi_codecanvas.hooks import CLEAR, EXPLAIN, RECOVER, WATCH, Hooks
+
+OWNER = "organization/codecanvas/prod"
+EXISTS = 'namespaces "eu" already exists'
+IN_PROGRESS = "another operation (install/upgrade/rollback) is in progress"
+
+
+@dataclass
+class Plugin:
+    """Answers in the plugin's place.
+
+    Attributes:
+        answers: by function.
+        asked: each call: function and arguments.
+        said: what a user would read, each as severity and text.
+    """
+
+    answers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    said: list[tuple[str, str]] = field(default_factory=list)
+
+    async def ask(self, function: str, arguments: dict[str, Any], _options: object) -> dict[str, Any]:
+        self.asked.append((function, arguments))
+        return self.answers.get(function, {})
+
+
+class Hook:
+    """A hook that no engine knows."""
+
+    def __init__(self, name: str, callback: Any, options: object = None) -> None:
+        self.name, self.callback, self.options = name, callback, options
+        self._registered = asyncio.get_running_loop().create_future()
+
+
+@pytest.fixture
+def plugin(monkeypatch: pytest.MonkeyPatch) -> Plugin:
+    made = Plugin()
+    monkeypatch.setattr(pulumi, "ErrorHook", Hook)
+    monkeypatch.setattr(pulumi, "ResourceHook", Hook)
+    monkeypatch.setattr(pulumi.runtime, "invoke_async", made.ask)
+    monkeypatch.setattr(pulumi.log, "warn", lambda text: made.said.append(("warning", text)))
+    monkeypatch.setattr(pulumi.log, "error", lambda text: made.said.append(("error", text)))
+    return made
+
+
+def make_hooks() -> Hooks:
+    return Hooks("eu", {"kubeconfig": None, "context": "eu"}, OWNER, pulumi.InvokeOptions())
+
+
+def fail_namespace(*errors: str) -> bool:
+    """Have the creation of a namespace fail; errors as the engine gives them, the newest first."""
+
+    async def main() -> bool:
+        [hook] = make_hooks().for_object("namespace", "set create_namespace to false").on_error or []
+        inputs = {"metadata": {"name": "eu"}}
+        args = pulumi.ErrorHookArgs(
+            "urn", "", "eu-namespace", "kubernetes:core/v1:Namespace", inputs, None, None, "create", list(errors)
+        )
+        retries: bool = await hook.callback(args)  # type: ignore[misc] # ours are coroutines
+        return retries
+
+    return asyncio.run(main())
+
+
+def run_release_hooks(kind: str, *errors: str) -> list[Any]:
+    async def main() -> list[Any]:
+        release = {"namespace": "eu", "releaseName": "operator", "timeout": 600}
+        binding = make_hooks().for_release(release, "SHA256:1")
+        inputs = {"name": "operator", "namespace": "eu"}
+        args = pulumi.ErrorHookArgs(
+            "urn", "", "eu-release", "kubernetes:helm.sh/v3:Release", inputs, None, None, kind, list(errors)
+        )
+        return [await hook.callback(args) for hook in getattr(binding, kind)]
+
+    return asyncio.run(main())
+
+
+def test_an_object_that_was_cleared_is_made_again(plugin: Plugin) -> None:
+    plugin.answers[CLEAR] = {"cleared": True, "reason": ""}
+    assert fail_namespace(EXISTS) is True
+    thing = {"kind": "Namespace", "name": "eu", "namespace": None, "owner": OWNER}
+    assert plugin.asked == [(CLEAR, {"kubeconfig": None, "context": "eu", **thing})]
+    assert plugin.said == [
+        ("warning", "the Namespace eu was left by an interrupted run of this stack; it is made anew")
+    ]
+
+
+def test_an_object_that_stays_is_explained(plugin: Plugin) -> None:
+    plugin.answers[CLEAR] = {"cleared": False, "reason": "and is not of this stack"}
+    assert fail_namespace(EXISTS) is False
+    [(severity, text)] = plugin.said
+    assert severity == "error"
+    assert text == "the Namespace eu exists already and is not of this stack; set create_namespace to false"
+
+
+def test_nobody_is_fought_over_an_object(plugin: Plugin) -> None:
+    plugin.answers[CLEAR] = {"cleared": True, "reason": ""}
+    assert fail_namespace(*[EXISTS] * 3) is True
+    assert fail_namespace(*[EXISTS] * 4) is False
+
+
+def test_other_failures_are_left_as_they_are(plugin: Plugin) -> None:
+    assert fail_namespace("forbidden", EXISTS) is False
+    assert plugin.asked == []
+
+
+@pytest.mark.parametrize(("kind", "creating"), [("before_create", True), ("before_update", False)])
+def test_a_release_is_recovered_before_it_is_watched(plugin: Plugin, kind: str, *, creating: bool) -> None:
+    plugin.answers[RECOVER] = {"done": "it was taken over"}
+    run_release_hooks(kind)
+    assert [function for function, _ in plugin.asked] == [RECOVER, WATCH]
+    arguments = plugin.asked[0][1]
+    assert arguments["creating"] is creating
+    assert (arguments["fingerprint"], arguments["owner"]) == ("SHA256:1", OWNER)
+    assert plugin.said == [("warning", "it was taken over")]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "remedy"),
+    [
+        ("cannot re-use a name that is still in use", "helm uninstall operator --namespace eu"),
+        (IN_PROGRESS, "helm rollback operator --namespace eu --wait"),
+        ('"operator" has no deployed releases', "`pulumi up --refresh`"),
+    ],
+)
+def test_what_helm_refuses_is_explained_with_the_command(plugin: Plugin, refusal: str, remedy: str) -> None:
+    assert run_release_hooks("on_error", refusal) == [False]
+    [(severity, text)] = plugin.said
+    assert severity == "error"
+    assert remedy in text
+
+
+def test_a_release_that_is_not_ready_is_explained_by_its_workloads(plugin: Plugin) -> None:
+    plugin.answers[EXPLAIN] = {"reasons": ["Deployment operator is not ready"]}
+    assert run_release_hooks("on_error", "timed out waiting for the condition") == [False]
+    assert plugin.said == [("error", "Deployment operator is not ready")]
