@@ -155,17 +155,21 @@ class Hooks:
         if _is_mocked():
             return pulumi.ResourceHookBinding()
 
-        async def recover(*, creating: bool) -> None:
-            arguments = {**release, "fingerprint": fingerprint, "owner": self.owner, "creating": creating}
+        async def recover(args: pulumi.ResourceHookArgs, *, creating: bool) -> None:
+            # The run that was cut off may have had the old time-out, or already the new one.
+            known = [inputs.get("timeout") for inputs in (args.old_inputs, args.new_inputs) if inputs]
+            timeout = max((int(seconds) for seconds in known if seconds), default=release["timeout"])
+            facts = {"fingerprint": fingerprint, "owner": self.owner, "creating": creating}
+            arguments = {**release, **facts, "timeout": timeout}
             found = await self._ask(RECOVER, arguments)
             if found.get("done"):
                 pulumi.log.warn(str(found["done"]))
 
-        async def take_over(_args: pulumi.ResourceHookArgs) -> None:
-            await recover(creating=True)
+        async def take_over(args: pulumi.ResourceHookArgs) -> None:
+            await recover(args, creating=True)
 
-        async def unblock(_args: pulumi.ResourceHookArgs) -> None:
-            await recover(creating=False)
+        async def unblock(args: pulumi.ResourceHookArgs) -> None:
+            await recover(args, creating=False)
 
         async def watch(_args: pulumi.ResourceHookArgs) -> None:
             await self._ask(WATCH, release)

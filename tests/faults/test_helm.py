@@ -39,7 +39,7 @@ def helm(cluster: LocalCluster, *arguments: str) -> None:
 def test_a_failing_hook_leaves_nothing_in_the_way(stack: Stack, admin: Cluster) -> None:
     platform = unique("eu")
     stack.set(platform, timeout=15, values={"standIn": {"failingHook": True}})
-    assert f"{RELEASE}-failing-hook" in stack.up(ok=False).text
+    assert "failing-hook" in stack.up(ok=False).text
     stack.set(platform, values=None, timeout=60)
     assert_recovered(stack, admin, platform)
 

@@ -75,9 +75,9 @@ def run_release_hooks(kind: str, *errors: str) -> list[Any]:
     async def main() -> list[Any]:
         release = {"namespace": "eu", "releaseName": "operator", "timeout": 600}
         binding = make_hooks().for_release(release, "SHA256:1")
-        inputs = {"name": "operator", "namespace": "eu"}
+        inputs = {"name": "operator", "namespace": "eu", "timeout": 60.0}
         args = pulumi.ErrorHookArgs(
-            "urn", "", "eu-release", "kubernetes:helm.sh/v3:Release", inputs, None, None, kind, list(errors)
+            "urn", "", "eu-release", "kubernetes:helm.sh/v3:Release", inputs, {"timeout": 900}, None, kind, list(errors)
         )
         return [await hook.callback(args) for hook in getattr(binding, kind)]
 
@@ -120,6 +120,7 @@ def test_a_release_is_recovered_before_it_is_watched(plugin: Plugin, kind: str, 
     assert [function for function, _ in plugin.asked] == [RECOVER, WATCH]
     arguments = plugin.asked[0][1]
     assert arguments["creating"] is creating
+    assert arguments["timeout"] == 900, "the longest that a Helm of this stack may have had"
     assert (arguments["fingerprint"], arguments["owner"]) == ("SHA256:1", OWNER)
     assert plugin.said == [("warning", "it was taken over")]
 
