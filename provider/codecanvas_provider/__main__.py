@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import functools
 import os
 import resource
 import signal
@@ -11,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Final, NoReturn
 
 if TYPE_CHECKING:
+    from codecanvas_provider.release_watch import ReleaseWatches
     from codecanvas_provider.resource import CustomResource
     from codecanvas_provider.server import Function
 
@@ -47,7 +49,7 @@ def custom_resources() -> list[CustomResource]:
     from codecanvas_provider.connection_test import ConnectionTest
     from codecanvas_provider.dev_environments import DevEnvironments
 
-    return [ConnectionKey(), ConnectionTest(), DevEnvironments()]
+    return [ConnectionKey(), ConnectionTest(installed=_release_watches().end), DevEnvironments()]
 
 
 def functions() -> dict[str, Function]:
@@ -56,10 +58,17 @@ def functions() -> dict[str, Function]:
     from codecanvas_provider.missing_rights import MissingRights
     from codecanvas_provider.platform_status import PlatformStatus
     from codecanvas_provider.release_recovery import ReleaseRecovery
+
+    served = (PlatformStatus(), _release_watches(), ReleaseRecovery(), Leftovers(), MissingRights())
+    return {token: function for each in served for token, function in each.functions().items()}
+
+
+@functools.cache
+def _release_watches() -> ReleaseWatches:
+    """Give the one set of watches that the functions begin and the connection test ends."""
     from codecanvas_provider.release_watch import ReleaseWatches
 
-    served = (PlatformStatus(), ReleaseWatches(), ReleaseRecovery(), Leftovers(), MissingRights())
-    return {token: function for each in served for token, function in each.functions().items()}
+    return ReleaseWatches()
 
 
 async def _serve(address: str | None) -> None:

@@ -34,6 +34,9 @@ PATIENCE = 75.0
 LONGEST_PAUSE = 10.0
 """The longest wait between two attempts, whatever `Retry-After` says."""
 
+KINDS_SECONDS = 30.0
+"""How long the kinds that a cluster knows are remembered."""
+
 PAGE = 500
 """Objects per answer of a list."""
 
@@ -141,6 +144,7 @@ class Cluster:
         self._lock = threading.Lock()
         self._session: Session | None = None
         self._answered = False
+        self._kinds: tuple[float, tuple[Kind, ...]] = (0.0, ())
 
     @classmethod
     def connect(cls, kubeconfig: str | None, context: str | None) -> Cluster:
@@ -281,7 +285,20 @@ class Cluster:
         return bool((answer.get("status") or {}).get("allowed"))
 
     def discover(self) -> list[Kind]:
-        """Give every namespaced kind that can be listed, each once, in its preferred version."""
+        """Give every namespaced kind that can be listed, each once, in its preferred version.
+
+        What was found out lately is given again: the answer is long, and many platforms ask at the same time.
+        """
+        with self._lock:
+            asked, kinds = self._kinds
+        if kinds and time.monotonic() < asked + KINDS_SECONDS:
+            return list(kinds)
+        kinds = tuple(self._discover())
+        with self._lock:
+            self._kinds = (time.monotonic(), kinds)
+        return list(kinds)
+
+    def _discover(self) -> list[Kind]:
         found: dict[tuple[str, str], Kind] = {}
         for root in ("/api", "/apis"):
             answer = self._send("GET", root, "discover the kinds of the cluster", accept=_DISCOVERY)

@@ -37,6 +37,9 @@ class ComponentProvider(Provider):
             raise NotServedError(f"the package codecanvas has no component {resource_type}")
         from pulumi_codecanvas.args import check_args, from_camel, to_camel
         from pulumi_codecanvas.platform import OUTPUTS, ComputingPlatform
+        from pulumi_codecanvas.shared_hooks import alone
+
+        alone.set(True)
 
         arguments = from_camel(inputs)
         # Checked here first, so that faults bear the names that the program used.

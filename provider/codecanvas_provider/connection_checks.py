@@ -7,8 +7,9 @@ all is well, so that a refresh shows a difference only where there is one.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+import threading
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from codecanvas_provider.cluster import POD, QUOTA, SNAPSHOT_CLASS, STORAGE_CLASS, Refused, is_missing_right
 from codecanvas_provider.freeze_block import describe_block, freeze_block, is_blocked, is_quota_denial
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from codecanvas_provider.operator_rollout import Sources
     from codecanvas_provider.permissions import Feature
     from codecanvas_provider.resource import Context
-    from codecanvas_provider.workloads import Workload
+    from codecanvas_provider.workloads import Revision, Workload
+
+T = TypeVar("T")
 
 Status = Literal["Success", "Failed", "Skipped"]
 Patience = Literal["none", "short", "long"]
@@ -64,6 +67,25 @@ class Check:
         return {"name": self.name, "status": self.status, "message": self.message}
 
 
+class _Looks:
+    """What several checks of one run look at, looked at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._locks: dict[str, threading.Lock] = {}
+        self._seen: dict[str, Any] = {}
+
+    def once(self, what: str, look: Callable[[], T]) -> T:
+        """Look, or give what was seen before; who comes meanwhile waits. A failed look is no look."""
+        with self._lock:
+            lock = self._locks.setdefault(what, threading.Lock())
+        with lock:
+            if what not in self._seen:
+                self._seen[what] = look()
+            seen: T = self._seen[what]
+            return seen
+
+
 @dataclass(frozen=True)
 class Target:
     """What is to be checked: the inputs of a connection test.
@@ -87,6 +109,7 @@ class Target:
     storage_class: str | None
     snapshot_class: str | None
     lifting: bool = False
+    looks: _Looks = field(default_factory=_Looks)
 
 
 class _Outcome(Exception):  # noqa: N818 - ends a check early with this outcome
@@ -115,6 +138,7 @@ async def run_checks(context: Context, target: Target, *, names: frozenset[str] 
 
     """
     wanted = [name for name in CHECK_NAMES if names is None or name in names]
+    target = replace(target, looks=_Looks())
     first = await in_thread(context, _run, _REACHABLE, target)
     outcomes = [first] if _REACHABLE in wanted else []
     others = [name for name in wanted if name != _REACHABLE]
@@ -196,7 +220,7 @@ def _check_namespace(target: Target) -> str:
 
 def _check_release(target: Target) -> str:
     release, namespace = target.release, target.operator_namespace
-    revision = read_newest_revision(target.cluster, namespace, release)
+    revision = _newest_revision(target)
     if revision is None:
         raise _fail(
             f"release {release} is not installed in namespace {namespace}; `pulumi up --refresh` installs it again"
@@ -221,11 +245,19 @@ def _check_release(target: Target) -> str:
     )
 
 
+def _newest_revision(target: Target) -> Revision | None:
+    return target.looks.once(
+        "revision", lambda: read_newest_revision(target.cluster, target.operator_namespace, target.release)
+    )
+
+
 def _find_workloads(target: Target) -> list[Workload]:
-    workloads = list_workloads(target.cluster, target.operator_namespace, target.release)
+    workloads = target.looks.once(
+        "workloads", lambda: list_workloads(target.cluster, target.operator_namespace, target.release)
+    )
     if workloads:
         return workloads
-    if read_newest_revision(target.cluster, target.operator_namespace, target.release) is None:
+    if _newest_revision(target) is None:
         raise _skip("the release is not installed")
     raise _fail(
         f"release {target.release} has no Deployment, StatefulSet or DaemonSet in namespace"
@@ -267,7 +299,7 @@ def _require_key(target: Target, workload: Workload, sources: Sources) -> None:
             f"{workload.title} runs on {found}, not on {target.fingerprint}; `pulumi up --refresh` restarts it onto the"
             " current one"
         )
-    revision = read_newest_revision(target.cluster, target.operator_namespace, target.release)
+    revision = _newest_revision(target)
     tested = workload.annotations.get(REVISION)
     if revision is not None and tested != str(revision.number) and workload.annotations.get(SOURCES) != sources.state:
         raise _fail(
@@ -317,7 +349,7 @@ def _check_operator_rights(target: Target) -> str:
 
 
 def _check_template(target: Target) -> str:
-    refusal = _try_template(target)
+    refusal = target.looks.once("trial", lambda: _try_template(target))
     block = freeze_block(target.namespace, target.freeze_mode)
     if target.frozen:
         if refusal is not None and is_blocked(target.cluster, block, refusal):
@@ -423,7 +455,7 @@ def _check_quota(target: Target) -> str:
     if target.frozen:
         raise _skip("the platform is frozen")
     try:
-        refusal = _try_template(target)
+        refusal = target.looks.once("trial", lambda: _try_template(target))
     except _Outcome:
         refusal = None
     if refusal is not None and is_quota_denial(refusal) and not is_freeze_denial(refusal, namespace=target.namespace):

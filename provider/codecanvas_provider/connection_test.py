@@ -16,12 +16,14 @@ from pulumi_codecanvas.errors import ClusterError
 from pulumi_codecanvas.pod_template import pod_template_object
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from codecanvas_provider.connection_checks import Patience
     from codecanvas_provider.dev_environments import Connect
     from codecanvas_provider.resource import Context
     from pulumi_codecanvas.errors import Fault
+
+    Installed = Callable[[str | None, str | None, str, str], None]
 
 SHORT_PATIENCE = 30.0
 """Seconds that a check may take to come true where moments should do."""
@@ -75,8 +77,14 @@ class ConnectionTest(CustomResource):
         connect: Connect = Cluster.connect,
         pace: Pace | None = None,
         short_patience: float = SHORT_PATIENCE,
+        installed: Installed | None = None,
     ) -> None:
-        """Take what tests replace: how to reach a cluster, how often to look, how long to wait for moments."""
+        """Take what tests replace: how to reach a cluster, how often to look, how long to wait for moments.
+
+        `installed` is told of each release that is tested: it was installed or upgraded before, so that nobody needs
+        to watch it any more.
+        """
+        self._installed = installed
         self._connect = connect
         self._pace = pace or Pace()
         self._short_patience = short_patience
@@ -163,6 +171,8 @@ class ConnectionTest(CustomResource):
             return dict(inputs)
         # The block of a freeze that this update lifts goes at the end of the update, after this test.
         target = self._target(inputs, lifting=was_frozen and not inputs.get("frozen"))
+        if self._installed:
+            self._installed(inputs.get("kubeconfig"), inputs.get("context"), target.operator_namespace, target.release)
         deadline = Deadline(min(float(inputs["timeout"]), context.timeout or float("inf")))
         checks = skip_checks(_SWITCHED_OFF)
         try:

@@ -296,8 +296,12 @@ def _ensure_block(cluster: Cluster, inputs: dict[str, Any]) -> Block | None:
     if inputs.get("frozen") and is_in_place(cluster, block):
         return block
     # In somebody else's namespace a quota would stop their pods as well.
-    may_quota = bool(inputs.get("ownsNamespace", True)) or mode == "quota"
-    return make_delete_block(cluster, namespace, inputs["platformName"], may_quota=may_quota, mode=mode)
+    owns = bool(inputs.get("ownsNamespace", True))
+    at_rest = owns and not list_worker_pods(cluster, namespace, finished=True)
+    may_quota = owns or mode == "quota"
+    return make_delete_block(
+        cluster, namespace, inputs["platformName"], may_quota=may_quota, mode=mode, at_rest=at_rest
+    )
 
 
 def _remove_left_blocks(cluster: Cluster, namespace: str) -> None:

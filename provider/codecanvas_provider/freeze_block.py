@@ -74,7 +74,8 @@ def delete_blocks(namespace: str) -> tuple[Block, Block]:
 
 def is_quota_denial(message: str) -> bool:
     """Tell whether a quota refused a pod; quotas are asked last, when everything else accepts it."""
-    return "exceeded quota:" in message or "failed quota:" in message
+    # The last is the answer from the moment that a quota exists until the controller has counted for it.
+    return any(words in message for words in ("exceeded quota:", "failed quota:", "status unknown for quota:"))
 
 
 def is_in_place(cluster: Cluster, block: Block) -> bool:
@@ -170,7 +171,9 @@ def _probe() -> dict[str, Any]:
     }
 
 
-def make_delete_block(cluster: Cluster, namespace: str, platform: str, *, may_quota: bool, mode: str) -> Block | None:
+def make_delete_block(
+    cluster: Cluster, namespace: str, platform: str, *, may_quota: bool, mode: str, at_rest: bool = False
+) -> Block | None:
     """Make the block that guards a delete; give it, or None where the rights suffice for no form of it.
 
     Args:
@@ -179,6 +182,7 @@ def make_delete_block(cluster: Cluster, namespace: str, platform: str, *, may_qu
         platform: its name, for the message that a refused user reads.
         may_quota: whether a quota, which stops every pod in the namespace, may be used too.
         mode: the platform's freeze mode; `quota` leaves the policy out.
+        at_rest: nothing runs, so that no operator will be needed again: a quota, in force at once, is preferred.
 
     """
     facts: dict[str, Any] = {
@@ -191,6 +195,8 @@ def make_delete_block(cluster: Cluster, namespace: str, platform: str, *, may_qu
     by_policy, by_quota = delete_blocks(namespace)
     forms = [(by_policy, freeze_policy(**facts))] if mode != "quota" else []
     forms += [(by_quota, [freeze_quota(**facts)])] if may_quota else []
+    if at_rest:
+        forms.reverse()
     return next((block for block, manifests in forms if _make(cluster, block, manifests)), None)
 
 

@@ -39,6 +39,9 @@ def find_missing(
         ClusterError: the cluster does not say.
 
     """
+    # Administrators, whom pipelines often are, have everything: one question instead of a score.
+    if cluster.may("*", "*", "*"):
+        return []
     places = {"platform": namespace, "operator": operator_namespace, "cluster": None}
     asked: dict[tuple[str, str, str, str | None, str], Feature] = {}
     for feature in features:

@@ -135,6 +135,10 @@ class ReleaseWatches:
         watch.task.add_done_callback(lambda task: task.cancelled() or task.exception())
         return {}
 
+    def end(self, kubeconfig: str | None, context: str | None, namespace: str, release: str) -> None:
+        """End the watch of a release that was installed or upgraded, if there is one."""
+        self._forget((kubeconfig or "", context or "", namespace, release))
+
     async def explain(self, context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
         """End the watch of a release; give `reasons`, texts that say why it did not become ready, or none.
 
@@ -160,9 +164,10 @@ class ReleaseWatches:
     async def _observe(self, context: Context, watch: _Watch) -> None:
         deadline = Deadline(watch.timeout + _MARGIN)
         while not (deadline.passed or context.cancelled.is_set()):
+            # First of all: most releases are through before there is anything to look at.
+            await asyncio.sleep(max(self._interval, _SECONDS_PER_WATCH * len(self._watches)))
             with contextlib.suppress(ClusterError, Cancelled):
                 watch.note(await in_thread(context, describe_unready, watch.cluster, watch.namespace, watch.release))
-            await asyncio.sleep(max(self._interval, _SECONDS_PER_WATCH * len(self._watches)))
 
 
 def _key(arguments: dict[str, Any]) -> _Key:

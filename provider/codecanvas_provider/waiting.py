@@ -42,7 +42,7 @@ class Pace:
 
     first: float = 0.3
     longest: float = 2.0
-    confirm: float = 1.0
+    confirm: float = 0.3
     probe: float = 0.2
     probe_timeout: float = 30.0
 

@@ -158,7 +158,7 @@ class FakeCluster(Cluster):
 
     def may(self, verb: str, group: str, resource: str, namespace: str | None = None, name: str = "") -> bool:  # noqa: ARG002
         self._answer()
-        return f"{verb} {resource}" not in self.denied
+        return not self.denied if verb == "*" else f"{verb} {resource}" not in self.denied
 
     def user_may(self, user: str, verb: str, group: str, resource: str, namespace: str) -> bool:  # noqa: ARG002
         self._answer()

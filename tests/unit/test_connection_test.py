@@ -102,6 +102,30 @@ def deployment(cluster: FakeCluster) -> dict[str, Any]:
     return found
 
 
+def test_who_watches_the_release_hears_that_it_is_through(cluster: FakeCluster) -> None:
+    heard: list[tuple[str | None, ...]] = []
+    resource = ConnectionTest(cluster.connect_to, PACE, installed=lambda *release: heard.append(release))
+    run(resource.create(Context(preview=True), make_inputs()))
+    assert heard == []
+    run(resource.create(Context(), make_inputs()))
+    assert heard == [(None, None, "ops", NAME)]
+
+
+def test_administrators_are_asked_one_question_about_rights(
+    cluster: FakeCluster, resource: ConnectionTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, ...]] = []
+    answer = cluster.may
+
+    def may(*right: Any) -> bool:
+        asked.append(right)
+        return answer(*right)
+
+    monkeypatch.setattr(cluster, "may", may)
+    assert "Permissions" not in failed(read(resource))
+    assert asked == [("*", "*", "*")]
+
+
 def test_all_checks_pass_in_a_fixed_order_with_steady_messages(cluster: FakeCluster, resource: ConnectionTest) -> None:
     id_, outputs = run(resource.create(Context(), make_inputs()))
     assert id_ == "eu"

@@ -415,6 +415,16 @@ def test_delete_by_force_blocks_first_and_removes_its_block_last(
     ]
 
 
+def test_delete_at_rest_blocks_by_a_quota_of_the_namespace(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    for name in ("ws-1", "ws-2", "ws-3"):
+        cluster.delete(POD, name, "eu")
+    cluster.calls.clear()
+    run(resource.delete(Context(), "eu", make_inputs()))
+    assert cluster.calls[0] == "apply ResourceQuota codecanvas-delete"
+    assert cluster.calls[-1] == "delete ResourceQuota codecanvas-delete"
+    assert not [call for call in cluster.calls if "Policy" in call]
+
+
 def test_delete_while_frozen_uses_the_freezes_block(cluster: FakeCluster, resource: DevEnvironments) -> None:
     block(cluster)
     run(resource.delete(Context(), "eu", make_inputs(frozen=True)))

@@ -46,7 +46,7 @@ def ask(rights: Any, **given: Any) -> list[str]:
 
 
 def test_each_missing_right_is_listed_once_with_its_place_and_feature() -> None:
-    missing = ask(Rights(lambda verb, *_: verb not in {"delete", "update"}))
+    missing = ask(Rights(lambda verb, *_: verb not in {"delete", "update", "*"}))
     assert missing == [
         "delete pods in namespace eu (freeze)",
         "delete namespaces in the cluster (own namespace)",
@@ -75,12 +75,23 @@ def test_component_asks_for_features_that_the_list_has(more: dict[str, Any], tmp
     assert set(RULES) - set(asked) <= left
 
 
+def test_administrators_are_asked_one_question() -> None:
+    asked: list[tuple[object, ...]] = []
+
+    def note(*right: object) -> bool:
+        asked.append(right)
+        return True
+
+    assert ask(Rights(note)) == []
+    assert asked == [("*", "*", "*")]
+
+
 def test_optional_rights_are_not_asked_for() -> None:
     asked: set[tuple[str, str]] = set()
 
     def note(verb: str, _group: str, resource: str, *_: object) -> bool:
         asked.add((verb, resource))
-        return True
+        return verb != "*"
 
     find_missing(Rights(note), ["freeze"], namespace="eu", operator_namespace="eu")  # type: ignore[arg-type] # a stand-in
     assert ("get", "nodes") not in asked

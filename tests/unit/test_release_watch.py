@@ -173,6 +173,18 @@ def test_watches_are_bounded_in_number(watches: ReleaseWatches, monkeypatch: pyt
     assert run(scenario()) == 3
 
 
+def test_a_release_that_is_through_is_watched_no_more(watches: ReleaseWatches) -> None:
+    async def scenario() -> tuple[int, int]:
+        for name in ("one", "two"):
+            await watches.watch(Context(), {**ARGUMENTS, "releaseName": name})
+        before = len(watches._watches)
+        watches.end(None, None, "eu", "one")
+        watches.end(None, None, "eu", "unknown")
+        return before, len(watches._watches)
+
+    assert run(scenario()) == (2, 1)
+
+
 def test_a_preview_watches_nothing(watches: ReleaseWatches) -> None:
     run(watches.watch(Context(preview=True), dict(ARGUMENTS)))
     assert watches._watches == {}
