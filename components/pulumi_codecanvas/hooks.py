@@ -16,6 +16,7 @@ import pulumi
 from pulumi.runtime.mocks import MockMonitor
 
 from pulumi_codecanvas.errors import CodeCanvasError
+from pulumi_codecanvas.shared_hooks import SharedErrorHook, SharedHook
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,7 +118,7 @@ class Hooks:
             pulumi.log.error(f"{text}; {remedy}" if remedy else text)
             return False
 
-        return pulumi.ResourceHookBinding(on_error=[_noted(pulumi.ErrorHook(f"{self.stem}-{name}-exists", reclaim))])
+        return pulumi.ResourceHookBinding(on_error=[_noted(SharedErrorHook(self.stem, f"{name}-exists", reclaim))])
 
     def for_first(self, needs: Mapping[str, Any]) -> pulumi.ResourceHookBinding:
         """List the rights that are missing before an object is made, already in a preview; asked once a platform.
@@ -141,7 +142,7 @@ class Hooks:
                     "grant them to the user that the kubeconfig names, then run `pulumi up`"
                 )
 
-        hook = _noted(pulumi.ResourceHook(f"{self.stem}-rights", refuse, pulumi.ResourceHookOptions(on_dry_run=True)))
+        hook = _noted(SharedHook(self.stem, "rights", refuse, pulumi.ResourceHookOptions(on_dry_run=True)))
         return pulumi.ResourceHookBinding(before_create=[hook])
 
     def for_release(self, release: Mapping[str, Any], fingerprint: Any) -> pulumi.ResourceHookBinding:
@@ -184,12 +185,11 @@ class Hooks:
             return False
 
         quiet = pulumi.ResourceHookOptions(ignore_errors=True)
-        name = f"{self.stem}-release"
-        before = _noted(pulumi.ResourceHook(f"{name}-watch", watch, quiet))
+        before = _noted(SharedHook(self.stem, "release-watch", watch, quiet))
         return pulumi.ResourceHookBinding(
-            before_create=[_noted(pulumi.ResourceHook(f"{name}-take-over", take_over, quiet)), before],
-            before_update=[_noted(pulumi.ResourceHook(f"{name}-unblock", unblock, quiet)), before],
-            on_error=[_noted(pulumi.ErrorHook(f"{name}-explain", explain))],
+            before_create=[_noted(SharedHook(self.stem, "release-take-over", take_over, quiet)), before],
+            before_update=[_noted(SharedHook(self.stem, "release-unblock", unblock, quiet)), before],
+            on_error=[_noted(SharedErrorHook(self.stem, "release-explain", explain))],
         )
 
     async def _ask(self, function: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
+from pulumi_codecanvas.shared_hooks import bind_hooks
 from pulumi_codecanvas.version import VERSION
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class KubernetesObject(pulumi.CustomResource):
     def __init__(self, name: str, manifest: Mapping[str, Any], opts: pulumi.ResourceOptions) -> None:
         token = f"kubernetes:{_group_version(manifest['apiVersion'])}:{manifest['kind']}"
         options = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(version=KUBERNETES_VERSION), opts)
+        bind_hooks(opts.hooks, token, name)
         super().__init__(token, name, dict(manifest), options)
 
     @property
@@ -38,7 +40,9 @@ class HelmRelease(pulumi.CustomResource):
 
     def __init__(self, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions) -> None:
         options = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(version=KUBERNETES_VERSION), opts)
-        super().__init__("kubernetes:helm.sh/v3:Release", name, {"version": None, **props, "status": None}, options)
+        token = "kubernetes:helm.sh/v3:Release"  # noqa: S105 - a type token
+        bind_hooks(opts.hooks, token, name)
+        super().__init__(token, name, {"version": None, **props, "status": None}, options)
 
     @property
     def status_of_release(self) -> pulumi.Output[dict[str, Any]]:
@@ -77,9 +81,9 @@ class ConnectionKey(pulumi.CustomResource):
             "fingerprint": None,
         }
         secret = pulumi.ResourceOptions(additional_secret_outputs=["privateKey"])
-        super().__init__(
-            "codecanvas:index:ConnectionKey", name, props, pulumi.ResourceOptions.merge(_ours(opts), secret)
-        )
+        token = "codecanvas:index:ConnectionKey"  # noqa: S105 - a type token
+        bind_hooks(opts.hooks, token, name)
+        super().__init__(token, name, props, pulumi.ResourceOptions.merge(_ours(opts), secret))
 
     @property
     def key_pem(self) -> pulumi.Output[str]:

@@ -1,0 +1,84 @@
+"""Resource hooks that all platforms of a program share: registered with the engine once, not once a platform.
+
+Each registration costs a request, a server in the program and a connection of the engine, in every command, also where
+nothing changes. So a hook is registered for the first platform and finds by type and name whose it is.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import pulumi
+from pulumi.runtime import settings
+
+Handler = Callable[[Any], Any]
+
+_Place = tuple[str, str, str]
+
+
+@dataclass
+class _Program:
+    """What one program has registered, and who is meant: by name of the hook, type and name of the resource."""
+
+    hooks: dict[str, Any] = field(default_factory=dict)
+    handlers: dict[_Place, Handler] = field(default_factory=dict)
+
+
+alone: ContextVar[bool] = ContextVar("alone", default=False)
+"""Whether platforms share nothing: those that a plugin constructs come and go one by one."""
+
+# A plugin's process runs several programs at a time, each with a monitor of its own.
+_programs: WeakKeyDictionary[Any, _Program] = WeakKeyDictionary()
+
+
+class SharedHook(pulumi.ResourceHook):
+    """A resource hook of one platform; `kind` says what it does and is the same for all platforms."""
+
+    def __init__(self, stem: str, kind: str, handler: Handler, opts: pulumi.ResourceHookOptions | None = None) -> None:
+        # As the SDK's own stubs do, without the registration in the base class.
+        self.callback = handler
+        self.opts = opts
+        _share(self, stem, kind, lambda dispatch: pulumi.ResourceHook(f"{stem}-{kind}", dispatch, opts))
+
+
+class SharedErrorHook(pulumi.ErrorHook):
+    """As `SharedHook`, for failures."""
+
+    def __init__(self, stem: str, kind: str, handler: Handler) -> None:
+        self.callback = handler
+        _share(self, stem, kind, lambda dispatch: pulumi.ErrorHook(f"{stem}-{kind}", dispatch))
+
+
+def bind_hooks(hooks: pulumi.ResourceHookBinding | None, token: str, name: str) -> None:
+    """Have the shared hooks in a binding act for this resource."""
+    lists = (hooks.before_create, hooks.before_update, hooks.on_error) if hooks else ()
+    for hook in [each for listed in lists for each in listed or []]:
+        if isinstance(hook, SharedHook | SharedErrorHook):
+            _program().handlers[(hook.name, token, name)] = hook.callback
+
+
+_Shared = TypeVar("_Shared", SharedHook, SharedErrorHook)
+
+
+def _share(hook: _Shared, stem: str, kind: str, register: Callable[[Handler], Any]) -> None:
+    program = _program()
+    group = f"{stem}-{kind}" if alone.get() else kind
+
+    async def dispatch(args: Any) -> Any:
+        answer = program.handlers[(program.hooks[group].name, args.type, args.name)](args)
+        return await answer if inspect.isawaitable(answer) else answer
+
+    if group not in program.hooks:
+        program.hooks[group] = register(dispatch)
+    registered = program.hooks[group]
+    hook.name = registered.name
+    hook._registered = registered._registered  # noqa: SLF001 - the SDK awaits it, and has no public way
+
+
+def _program() -> _Program:
+    return _programs.setdefault(settings.get_monitor(), _Program())

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pulumi
+import pytest
+
+from pulumi_codecanvas.shared_hooks import SharedErrorHook, SharedHook, alone, bind_hooks
+
+TOKEN = "kubernetes:core/v1:Namespace"
+
+
+class Monitor:
+    """Stands for the connection of one program to the engine."""
+
+
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Give the hooks that were registered with the engine."""
+    hooks: list[Any] = []
+
+    def register(hook: Any) -> str:
+        hooks.append(hook)
+        return f"registration of {hook.name}"
+
+    monkeypatch.setattr("pulumi.resource_hooks.register_resource_hook", register)
+    monkeypatch.setattr("pulumi.resource_hooks.register_error_hook", register)
+    enter(monkeypatch, Monitor())
+    return hooks
+
+
+def enter(monkeypatch: pytest.MonkeyPatch, monitor: Monitor) -> None:
+    monkeypatch.setattr("pulumi.runtime.settings.get_monitor", lambda: monitor)
+
+
+def call(hook: Any, name: str, token: str = TOKEN) -> Any:
+    return asyncio.run(hook.callback(SimpleNamespace(type=token, name=name)))
+
+
+def declare(stem: str, heard: list[str]) -> SharedHook:
+    async def handler(args: Any) -> None:
+        heard.append(f"{stem} hears of {args.name}")
+
+    hook = SharedHook(stem, "rights", handler)
+    bind_hooks(pulumi.ResourceHookBinding(before_create=[hook]), TOKEN, f"{stem}-namespace")
+    return hook
+
+
+def test_platforms_share_one_registration_and_each_hears_of_its_own_resources(registered: list[Any]) -> None:
+    heard: list[str] = []
+    hooks = [declare(stem, heard) for stem in ("eu", "eu-west", "us")]
+    assert [hook.name for hook in registered] == ["eu-rights"]
+    assert {hook.name for hook in hooks} == {"eu-rights"}
+    assert {str(hook._registered) for hook in hooks} == {"registration of eu-rights"}
+    for name in ("us-namespace", "eu-west-namespace", "eu-namespace"):
+        call(registered[0], name)
+    assert heard == ["us hears of us-namespace", "eu-west hears of eu-west-namespace", "eu hears of eu-namespace"]
+
+
+def test_a_resource_that_no_platform_bound_is_refused(registered: list[Any]) -> None:
+    declare("eu", [])
+    with pytest.raises(KeyError):
+        call(registered[0], "eu-namespace", "kubernetes:core/v1:Secret")
+
+
+def test_error_hooks_are_shared_by_kind_and_give_the_answer(registered: list[Any]) -> None:
+    for stem in ("eu", "us"):
+        one = SharedErrorHook(stem, "object-exists", lambda args: args.name == "eu-template")
+        other = SharedErrorHook(stem, "namespace-exists", lambda _args: False)
+        bind_hooks(pulumi.ResourceHookBinding(on_error=[one]), TOKEN, f"{stem}-template")
+        bind_hooks(pulumi.ResourceHookBinding(on_error=[other]), TOKEN, f"{stem}-namespace")
+    assert [hook.name for hook in registered] == ["eu-object-exists", "eu-namespace-exists"]
+    assert [call(registered[0], f"{stem}-template") for stem in ("eu", "us")] == [True, False]
+
+
+def test_programs_in_one_process_share_nothing(registered: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    declare("eu", [])
+    enter(monkeypatch, Monitor())
+    declare("us", [])
+    assert [hook.name for hook in registered] == ["eu-rights", "us-rights"]
+
+
+def test_platforms_that_a_plugin_constructs_share_nothing(registered: list[Any]) -> None:
+    token = alone.set(True)
+    try:
+        heard: list[str] = []
+        for stem in ("eu", "us"):
+            declare(stem, heard)
+    finally:
+        alone.reset(token)
+    assert [hook.name for hook in registered] == ["eu-rights", "us-rights"]
+    call(registered[1], "us-namespace")
+    assert heard == ["us hears of us-namespace"]
