@@ -8,7 +8,7 @@ READY := .venv/.ready
 SOURCES := components provider tools tests
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup tools up down pulumi test test-unit test-engine test-faults reliability lint format lock schema dist doctor clean
+.PHONY: help setup tools up down pulumi test test-unit test-engine test-faults reliability bench bench-quick bench-report lint format lock schema dist doctor clean
 
 help: ## List the targets and what steers them
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
@@ -59,6 +59,19 @@ test-faults: tools ## Try every fault of docs/reliability.md
 
 reliability: $(READY) ## Write docs/reliability.md from the registrations of the tests
 	@$(PY) -m tests.support.faults
+
+bench: tools ## Measure beside raw Pulumi, Helm and kubectl; adds rounds to docs/performance.jsonl, hours
+	@$(PY) -m tests.bench run $(ARGS)
+	@$(PY) -m tests.bench stop $(ARGS_STOP)
+	@$(MAKE) bench-report
+
+bench-quick: tools ## The same with 3 platforms and one round, in less than 3 minutes; keeps nothing
+	@rm -f .cache/bench-quick.jsonl
+	@$(PY) -m tests.bench run --results .cache/bench-quick.jsonl --sizes 3 --rounds 1
+	@$(PY) -m tests.bench show --results .cache/bench-quick.jsonl
+
+bench-report: $(READY) ## Write tables and plot of docs/performance.md from the results
+	@$(PY) -m tests.bench report
 
 lint: $(READY) ## Check style, types and the direction of imports
 	@echo 'lint: ruff check'

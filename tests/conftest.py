@@ -47,7 +47,7 @@ def other_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalClu
 
 
 def _run_cluster(directory: Path, name: str) -> Iterator[LocalCluster]:
-    cluster = make_cluster(directory, name=name, owner_pid=os.getpid())
+    cluster = make_cluster(directory, name=name, audit=True, owner_pid=os.getpid())
     try:
         cluster.start()
         yield cluster

@@ -26,7 +26,7 @@ from tools.localcluster import api, control, processes
 from tools.localcluster.credentials import ADMIN, USERS, ensure_credentials, format_kubeconfig
 from tools.localcluster.errors import LocalClusterError, PartFailedError
 from tools.localcluster.files import read_tail, write_private
-from tools.localcluster.parts import NAMES, WATCH, Layout, Part, describe_parts
+from tools.localcluster.parts import AUDIT_POLICY, NAMES, WATCH, Layout, Part, describe_parts
 from tools.localcluster.ports import Ports, choose_ports, read_ports, replace_taken, write_ports
 from tools.toolchain import ensure
 
@@ -64,7 +64,7 @@ class PartStatus:
     log_tail: str = ""
 
 
-def local_cluster(name: str = "local", *, audit: bool = False, owner_pid: int | None = None) -> LocalCluster:
+def local_cluster(name: str = "local", *, audit: bool | Path = False, owner_pid: int | None = None) -> LocalCluster:
     """Give the cluster of this name under the cache directory, run by the pinned tools.
 
     Arguments as for `LocalCluster`.
@@ -97,7 +97,7 @@ class LocalCluster:
         controlplane: the program with etcd and the Kubernetes parts as subcommands.
         kwok: the program that plays the node.
         name: the context's name in the kubeconfig.
-        audit: let the API server write `audit_log`, one JSON object a request.
+        audit: let the API server write `audit_log`, one JSON object a request; a file is a policy of your own.
         owner_pid: stop the cluster when this process ends, however it ends.
     """
 
@@ -108,14 +108,14 @@ class LocalCluster:
         controlplane: Path,
         kwok: Path,
         name: str = "local",
-        audit: bool = False,
+        audit: bool | Path = False,
         owner_pid: int | None = None,
     ) -> None:
         self.name = name
         self._layout = Layout(directory.resolve())
         self._controlplane = controlplane.absolute()
         self._kwok = kwok.absolute()
-        self._audit = audit
+        self._audit = audit if isinstance(audit, Path) else AUDIT_POLICY if audit else None
         self._owner_pid = owner_pid
 
     def __enter__(self) -> Self:

@@ -53,6 +53,7 @@ class Tool:
         on_path: whether the Pulumi engine looks for it on PATH.
         stand_in: the module that serves in its place where it cannot be had; empty where none does.
         optional: a run goes on without it; the tests that need it say so.
+        on_demand: whether only who names it gets it, as no run of the project itself needs it.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Tool:
     on_path: bool = False
     stand_in: str = ""
     optional: bool = False
+    on_demand: bool = False
 
     @property
     def variable(self) -> str:
@@ -78,6 +80,8 @@ KUBERNETES_VERSION = "1.36.3"
 ETCD_VERSION = "3.6.14"
 KWOK_VERSION = "0.7.0"
 HELM_VERSION = "3.22.0"
+# Of Go's module; the program itself is kubectl 1.37.0, which fits API servers from 1.36.
+KUBECTL_VERSION = "0.37.0"
 
 TOOLS: dict[str, Tool] = {
     tool.name: tool
@@ -152,6 +156,14 @@ TOOLS: dict[str, Tool] = {
             HELM_VERSION,
             mebibytes=50,
             go=GoModule("helm", "codecanvas.tools/helm/values", 60),
+        ),
+        # For the benchmark alone.
+        Tool(
+            "kubectl",
+            KUBECTL_VERSION,
+            mebibytes=55,
+            go=GoModule("helm", "codecanvas.tools/helm/kubectl", 60),
+            on_demand=True,
         ),
     )
 }

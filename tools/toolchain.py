@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 CHECKOUT = Path(__file__).parents[1]
 STAND_INS_VARIABLE = "CODECANVAS_STAND_INS"
+_ALWAYS = tuple(tool.name for tool in TOOLS.values() if not tool.on_demand)
 PULUMI_TOOLS = tuple(tool.name for tool in TOOLS.values() if tool.on_path)
 _THREADS = 2
 
@@ -45,8 +46,9 @@ _announcing = threading.Lock()
 
 
 def ensure(*names: str, quiet: bool = False, stand_ins: bool | None = None) -> dict[str, Path]:
-    """Find or make the named tools (all of them where none is named) and give each one's absolute path.
+    """Find or make the named tools and give each one's absolute path.
 
+    Where none is named these are all that a run of the project needs.
     Says one line a tool, once in a process; `quiet` leaves out the lines about what was there already.
     Optional tools that cannot be had are missing from the answer.
     Raises ToolsError, once for all other tools that cannot be had.
@@ -57,7 +59,7 @@ def ensure(*names: str, quiet: bool = False, stand_ins: bool | None = None) -> d
         stand_ins: take stand-ins where there are any (True), or only where nothing else can be had (False); by
             default as `CODECANVAS_STAND_INS` says.
     """
-    return Toolchain.default(stand_ins).ensure(names or tuple(TOOLS), quiet=quiet)
+    return Toolchain.default(stand_ins).ensure(names or _ALWAYS, quiet=quiet)
 
 
 def bin_dir(stand_ins: bool | None = None) -> Path:

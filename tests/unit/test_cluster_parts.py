@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from tools.localcluster.credentials import USERS, ensure_credentials
-from tools.localcluster.parts import KWOK_CONFIG, NAMES, Layout, Part, describe_parts
+from tools.localcluster.parts import AUDIT_POLICY, KWOK_CONFIG, NAMES, Layout, Part, describe_parts
 from tools.localcluster.ports import Ports
 
 PORTS = Ports(etcd=1, etcd_peer=2, apiserver=3, controller_manager=4, scheduler=5, kwok=6)
@@ -15,7 +15,8 @@ LAYOUT = Layout(Path("/var/cluster/a"))
 
 
 def parts(layout: Layout = LAYOUT, *, audit: bool = False) -> tuple[Part, ...]:
-    return describe_parts(layout, PORTS, controlplane=Path("/bin/controlplane"), kwok=Path("/bin/kwok"), audit=audit)
+    policy = AUDIT_POLICY if audit else None
+    return describe_parts(layout, PORTS, controlplane=Path("/bin/controlplane"), kwok=Path("/bin/kwok"), audit=policy)
 
 
 def test_every_part_is_described_in_the_order_of_start() -> None:

@@ -118,8 +118,8 @@ def test_an_empty_override_counts_as_none(tmp_path: Path) -> None:
 
 
 def test_an_unknown_tool_is_an_error_that_lists_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(ToolsError, match=r"'kubectl'; there are pulumi,.*helm"):
-        make_toolchain(tmp_path).ensure(["kubectl"])
+    with pytest.raises(ToolsError, match=r"'kubelet'; there are pulumi,.*helm"):
+        make_toolchain(tmp_path).ensure(["kubelet"])
 
 
 def test_one_error_lists_every_lost_tool_with_what_was_tried_and_what_to_do(tmp_path: Path) -> None:

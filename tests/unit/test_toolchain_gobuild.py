@@ -75,7 +75,7 @@ def test_only_tools_that_are_served_as_go_modules_are_built(tmp_path: Path) -> N
         except UnavailableError:
             continue
         buildable.add(tool.name)
-    assert buildable == {"pulumi", "pulumi-language-yaml", "controlplane", "kwok", "helm", "helm-values"}
+    assert buildable == {"pulumi", "pulumi-language-yaml", "controlplane", "kwok", "helm", "helm-values", "kubectl"}
 
 
 @pytest.mark.parametrize("step", ["list", "build"])
@@ -118,7 +118,7 @@ def test_the_modules_pin_the_versions_that_the_project_names(tool: object) -> No
     assert isinstance(tool, type(TOOLS["helm"]))
     assert tool.go is not None
     text = (MODULES / tool.go.directory / "go.mod").read_text()
-    own_programs = {"controlplane": "k8s.io/kubernetes", "helm-values": "helm.sh/helm/v3"}
+    own_programs = {"controlplane": "k8s.io/kubernetes", "helm-values": "helm.sh/helm/v3", "kubectl": "k8s.io/kubectl"}
     owner = own_programs.get(tool.name) or tool.go.package.partition("/cmd/")[0]
     assert f"{owner} v{tool.version}\n" in text
     assert (MODULES / tool.go.directory / "go.sum").stat().st_size > 0

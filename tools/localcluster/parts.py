@@ -94,7 +94,9 @@ class Part:
     health: str
 
 
-def describe_parts(layout: Layout, ports: Ports, *, controlplane: Path, kwok: Path, audit: bool) -> tuple[Part, ...]:
+def describe_parts(
+    layout: Layout, ports: Ports, *, controlplane: Path, kwok: Path, audit: Path | None
+) -> tuple[Part, ...]:
     """Give every part, in the order of start.
 
     Args:
@@ -102,7 +104,7 @@ def describe_parts(layout: Layout, ports: Ports, *, controlplane: Path, kwok: Pa
         ports: where its parts listen.
         controlplane: the program with etcd and the Kubernetes parts as subcommands.
         kwok: the program that plays the nodes.
-        audit: whether the API server writes the audit log.
+        audit: the policy by which the API server writes the audit log; None: it writes none.
     """
     base = "https://127.0.0.1:{}"
     etcd, server = base.format(ports.etcd), base.format(ports.apiserver)
@@ -160,7 +162,7 @@ def _serving_flags(layout: Layout, port: int) -> list[str]:
     ]
 
 
-def _apiserver_flags(layout: Layout, ports: Ports, *, audit: bool) -> list[str]:
+def _apiserver_flags(layout: Layout, ports: Ports, *, audit: Path | None) -> list[str]:
     files = layout.credentials
     flags = [
         layout.mark("apiserver"),
@@ -181,7 +183,7 @@ def _apiserver_flags(layout: Layout, ports: Ports, *, audit: bool) -> list[str]:
     ]
     if audit:
         flags += [
-            f"--audit-policy-file={AUDIT_POLICY}",
+            f"--audit-policy-file={audit}",
             f"--audit-log-path={layout.audit_log}",
             "--audit-log-maxsize=200",
             "--audit-log-maxbackup=2",

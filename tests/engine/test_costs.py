@@ -1,0 +1,70 @@
+"""What a platform costs, counted: numbers that no slow or busy machine changes, so that a growth fails here.
+
+A limit that is exceeded is no reason to raise it: find out what asks, writes or keeps more than before.
+"""
+
+from __future__ import annotations
+
+import collections
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.bench.audit import AuditLog
+from tests.support.names import unique
+
+if TYPE_CHECKING:
+    from tests.support.stack import Stack
+    from tools.cluster import LocalCluster
+
+pytestmark = pytest.mark.engine
+
+ADDED = 3
+RESOURCES = 7
+REQUESTS = 100
+STATE_BYTES = 26_000
+REQUESTS_WITHOUT_CHANGES = 1
+REQUESTS_TO_DESTROY = 120
+
+
+class Requests:
+    """Counts what the engine's plugins ask of the API server."""
+
+    def __init__(self, cluster: LocalCluster) -> None:
+        self._log = AuditLog(cluster.audit_log)
+
+    def take(self) -> collections.Counter[str]:
+        """Give the number of requests since the last look, by verb and kind."""
+        references = [(event["verb"], event.get("objectRef") or {}) for event in self._log.take()]
+        return collections.Counter(f"{verb} {reference.get('resource', 'other')}" for verb, reference in references)
+
+
+def test_a_platform_costs_no_more_than_it_did(stack: Stack, shared_cluster: LocalCluster) -> None:
+    stack.set(unique("first"))
+    stack.up()
+    state, names = stack.export(), stack.names()
+    requests = Requests(shared_cluster)
+    for _ in range(ADDED):
+        stack.set(unique("more"))
+    stack.up()
+    to_create = requests.take()
+    assert len(stack.names() - names) / ADDED == RESOURCES
+    assert to_create.total() / ADDED <= REQUESTS, to_create.most_common()
+    assert (len(_compact(stack.export())) - len(_compact(state))) / ADDED <= STATE_BYTES
+    requests.take()
+    stack.up("--expect-no-changes")
+    unchanged = requests.take()
+    assert unchanged.total() / (ADDED + 1) <= REQUESTS_WITHOUT_CHANGES, unchanged.most_common()
+    stack.destroy()
+    to_destroy = requests.take()
+    assert to_destroy.total() / (ADDED + 1) <= REQUESTS_TO_DESTROY, to_destroy.most_common()
+
+
+def _compact(state: str) -> str:
+    """Write a state without what is longer on one machine than on another."""
+    deployment = json.loads(state)["deployment"]
+    for resource in deployment["resources"]:
+        for name in ("stackTrace", "sourcePosition"):
+            resource.pop(name, None)
+    return json.dumps(deployment, separators=(",", ":"))
