@@ -41,9 +41,15 @@ class Hook:
         self._registered = asyncio.get_running_loop().create_future()
 
 
+class Monitor:
+    """Stands for the connection to the engine."""
+
+
 @pytest.fixture
 def plugin(monkeypatch: pytest.MonkeyPatch) -> Plugin:
     made = Plugin()
+    monitor = Monitor()
+    monkeypatch.setattr("pulumi.runtime.settings.get_monitor", lambda: monitor)
     monkeypatch.setattr(pulumi, "ErrorHook", Hook)
     monkeypatch.setattr(pulumi, "ResourceHook", Hook)
     monkeypatch.setattr(pulumi.runtime, "invoke_async", made.ask)
