@@ -64,7 +64,7 @@ class GoBuildSource:
         build = _Build(tool.name, str(go), self._modules / module.directory, environment)
         say(f"{tool.name} {tool.version}: building {module.package}, about {module.seconds} s on two cores")
         packages = build.fetch(module.package)
-        build.compile(module.package, directory / tool.name, packages)
+        build.compile(module, directory / tool.name, packages)
         return f"built from tools/go/{module.directory}"
 
     def _needed_version(self, module: GoModule) -> tuple[int, ...]:
@@ -146,10 +146,11 @@ class _Build:
         """Fetch the sources that the package needs; give how many packages there are to compile."""
         return len(self._run(["list", "-deps", package]))
 
-    def compile(self, package: str, target: Path, packages: int) -> None:
-        """Compile and link."""
-        options = ["-trimpath", "-ldflags", "-s -w", "-p", str(_cores()), "-v", "-o", str(target)]
-        self._run(["build", *options, package], packages)
+    def compile(self, module: GoModule, target: Path, packages: int) -> None:
+        """Compile and link, without what only debuggers read."""
+        linking = " ".join(["-s -w", *(f"-X {variable}={value}" for variable, value in module.stamps)])
+        options = ["-trimpath", "-ldflags", linking, "-p", str(_cores()), "-v", "-o", str(target)]
+        self._run(["build", *options, module.package], packages)
 
     def _run(self, arguments: Sequence[str], packages: int = 0) -> list[str]:
         """Run Go, saying how far it is; give the lines of its output."""

@@ -32,11 +32,14 @@ class GoModule:
         directory: the folder with go.mod and go.sum, which pin every source by checksum.
         package: the main package to build.
         seconds: how long a build from nothing takes on two cores, measured.
+        stamps: what the project's own release writes into the program while linking, by variable. The API server,
+            for one, tells the version that is written into it, and charts ask for it.
     """
 
     directory: str
     package: str
     seconds: int
+    stamps: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,14 @@ HELM_VERSION = "3.22.0"
 # Of Go's module; the program itself is kubectl 1.37.0, which fits API servers from 1.36.
 KUBECTL_VERSION = "0.37.0"
 
+_KUBERNETES_STAMPS = (
+    ("k8s.io/component-base/version.gitVersion", f"v{KUBERNETES_VERSION}"),
+    ("k8s.io/component-base/version.gitMajor", KUBERNETES_VERSION.split(".")[0]),
+    ("k8s.io/component-base/version.gitMinor", KUBERNETES_VERSION.split(".")[1]),
+)
+_PULUMI_STAMPS = (("github.com/pulumi/pulumi/sdk/v3/go/common/version.Version", f"v{PULUMI_VERSION}"),)
+_HELM_STAMPS = (("helm.sh/helm/v3/internal/version.version", f"v{HELM_VERSION}"),)
+
 TOOLS: dict[str, Tool] = {
     tool.name: tool
     for tool in (
@@ -91,7 +102,7 @@ TOOLS: dict[str, Tool] = {
             PULUMI_VERSION,
             mebibytes=110,
             bundle="pulumi",
-            go=GoModule("pulumi", "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi", 300),
+            go=GoModule("pulumi", "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi", 300, _PULUMI_STAMPS),
             on_path=True,
         ),
         Tool(
@@ -134,7 +145,7 @@ TOOLS: dict[str, Tool] = {
             KUBERNETES_VERSION,
             mebibytes=120,
             bundle="kubernetes",
-            go=GoModule("controlplane", "codecanvas.tools/controlplane", 240),
+            go=GoModule("controlplane", "codecanvas.tools/controlplane", 240, _KUBERNETES_STAMPS),
         ),
         Tool(
             "kwok",
@@ -148,7 +159,7 @@ TOOLS: dict[str, Tool] = {
             HELM_VERSION,
             mebibytes=76,
             bundle="helm",
-            go=GoModule("helm", "helm.sh/helm/v3/cmd/helm", 90),
+            go=GoModule("helm", "helm.sh/helm/v3/cmd/helm", 90, _HELM_STAMPS),
         ),
         # The cache knows it by Helm's version alone: after a change of its source, delete it there.
         Tool(
