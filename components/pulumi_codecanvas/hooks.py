@@ -16,7 +16,7 @@ import pulumi
 from pulumi.runtime.mocks import MockMonitor
 
 from pulumi_codecanvas.errors import CodeCanvasError
-from pulumi_codecanvas.shared_hooks import SharedErrorHook, SharedHook
+from pulumi_codecanvas.shared_hooks import SharedErrorHook, SharedHook, make_room
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,6 +66,7 @@ def _is_mocked() -> bool:
 
 
 def _noted(hook: _Hook) -> _Hook:
+    make_room()
     _registrations.add(hook._registered)  # noqa: SLF001 - no public way
     return hook
 

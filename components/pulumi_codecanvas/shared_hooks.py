@@ -6,15 +6,20 @@ nothing changes. So a hook is registered for the first platform and finds by typ
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import pulumi
 from pulumi.runtime import settings
+
+MAX_THREADS = 4096
+"""Requests to the engine that may be under way at a time; see `make_room`."""
 
 Handler = Callable[[Any], Any]
 
@@ -34,6 +39,22 @@ alone: ContextVar[bool] = ContextVar("alone", default=False)
 
 # A plugin's process runs several programs at a time, each with a monitor of its own.
 _programs: WeakKeyDictionary[Any, _Program] = WeakKeyDictionary()
+
+
+_roomy: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
+
+
+def make_room() -> None:
+    """Let hooks ask the engine while any number of resources wait for it.
+
+    The SDK gives a thread to each resource that is registered, for as long as it takes to be made, and has few of
+    them: a fleet takes them all. A hook of one of these resources that asks the engine would wait for a thread, and the
+    thread for the hook: nothing would ever go on.
+    """
+    loop = asyncio.get_running_loop()
+    if loop not in _roomy:
+        _roomy.add(loop)
+        loop.set_default_executor(ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="engine"))
 
 
 class SharedHook(pulumi.ResourceHook):

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
 import pulumi
 import pytest
 
-from pulumi_codecanvas.shared_hooks import SharedErrorHook, SharedHook, alone, bind_hooks
+from pulumi_codecanvas.shared_hooks import SharedErrorHook, SharedHook, alone, bind_hooks, make_room
 
 TOKEN = "kubernetes:core/v1:Namespace"
 
@@ -93,3 +95,19 @@ def test_platforms_that_a_plugin_constructs_share_nothing(registered: list[Any])
     assert [hook.name for hook in registered] == ["eu-rights", "us-rights"]
     call(registered[1], "us-namespace")
     assert heard == ["us hears of us-namespace"]
+
+
+def test_a_hook_asks_the_engine_while_every_thread_of_the_sdk_waits_for_a_resource() -> None:
+    async def main() -> str:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(2))
+        made = threading.Event()
+        make_room()
+        make_room()
+        registrations = [loop.run_in_executor(None, made.wait, 10) for _ in range(100)]
+        answer = await asyncio.wait_for(loop.run_in_executor(None, lambda: "the hook's answer"), 5)
+        made.set()
+        assert all(await asyncio.gather(*registrations))
+        return answer
+
+    assert asyncio.run(main()) == "the hook's answer"
