@@ -8,6 +8,8 @@ run left in the way, it proves to be ours and clears.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
@@ -47,6 +49,23 @@ _ADVICE = {
 
 _Hook = TypeVar("_Hook", pulumi.ResourceHook, pulumi.ErrorHook)
 _registrations: WeakSet[asyncio.Future[None]] = WeakSet()
+
+_THREADS = 4096
+"""More than resources can be under way at once; a thread is only made when it is needed."""
+_roomy: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
+
+
+def make_room() -> None:
+    """Let hooks ask the engine while many resources are being registered.
+
+    Pulumi's SDK keeps a thread for each registration that the engine has not answered, and has few (32 on two cores):
+    with as many registrations as threads, those wait for their hooks, and the hooks' own questions for a thread.
+    """
+    with contextlib.suppress(RuntimeError):  # no loop runs: nothing is registered either
+        loop = asyncio.get_running_loop()
+        if loop not in _roomy:
+            loop.set_default_executor(ThreadPoolExecutor(_THREADS, "registrations"))
+            _roomy.add(loop)
 
 
 async def settle_hooks() -> None:
@@ -91,6 +110,9 @@ class Hooks:
     access: Mapping[str, Any]
     owner: str
     options: pulumi.InvokeOptions
+
+    def __post_init__(self) -> None:
+        make_room()
 
     def for_object(self, name: str = "object", remedy: str = "") -> pulumi.ResourceHookBinding:
         """Make way where an interrupted run of this stack has left the object; else say what to do.
@@ -140,7 +162,8 @@ class Hooks:
                 listed = "".join(f"\n  - {right}" for right in missing)
                 raise MissingRightsError(
                     f"nothing was written to the cluster, because these rights are missing:{listed}\n"
-                    "grant them to the user that the kubeconfig names, then run `pulumi up`"
+                    "grant them to the user that the kubeconfig names (`codecanvas permissions` prints them as roles),"
+                    " then run `pulumi up`"
                 )
 
         hook = _noted(SharedHook(self.stem, "rights", refuse, pulumi.ResourceHookOptions(on_dry_run=True)))

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+PATCH_FORCE = "pulumi.com/patchForce"
+"""Annotation by which an update takes fields of ours back from whoever changed them; fields of others stay theirs."""
+
 STACK_ANNOTATION = "pulumi-codecanvas/stack"
 """On every object of ours: the stack that made it, as `organization/project/stack`."""
 

@@ -26,7 +26,7 @@ from pulumi_codecanvas.connection import (
 from pulumi_codecanvas.errors import Fault, InvalidArgumentsError
 from pulumi_codecanvas.hooks import Hooks, settle_hooks
 from pulumi_codecanvas.keys import private_key_faults, public_key_pem
-from pulumi_codecanvas.manifests import STACK_ANNOTATION
+from pulumi_codecanvas.manifests import PATCH_FORCE, STACK_ANNOTATION
 from pulumi_codecanvas.pod_template import pod_template_object, render_yaml
 from pulumi_codecanvas.resources import (
     CodeCanvasProvider,
@@ -151,7 +151,7 @@ class _Builder:
         self.labels = hardening.owned_labels(args.platform_name, args.labels or {})
         self.objects: list[pulumi.Resource] = []
         self.owner = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-        self.annotations = {**(args.annotations or {}), STACK_ANNOTATION: self.owner}
+        self.annotations = {PATCH_FORCE: "true", **(args.annotations or {}), STACK_ANNOTATION: self.owner}
         ask = pulumi.InvokeOptions(parent=parent, provider=self.children.get("codecanvas"), version=VERSION)
         self.hooks = Hooks(self.stem, self.access, self.owner, ask)
         self.reclaim = self.hooks.for_object()

@@ -8,13 +8,17 @@ import resource
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pulumi
+from pulumi.runtime.stack import ResourceRegistrationFailed
 
 from pulumi_codecanvas.config import KEYS, read_platforms
 from pulumi_codecanvas.errors import Fault, InvalidArgumentsError
 from pulumi_codecanvas.platform import OUTPUTS, SECRET_OUTPUTS, ArgumentsError, ComputingPlatform
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 NAMESPACE = "codecanvas"
 """The namespace of our keys in a stack's config."""
@@ -33,6 +37,7 @@ def declare_platforms() -> dict[str, ComputingPlatform]:
     signal.signal(signal.SIGINT, _leave)
     # The memory of this process holds private keys, so a crash must leave none of it on a disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _outlast_failures()
     try:
         platforms = read_platforms(read_config(), base_dir=Path.cwd())
     except InvalidArgumentsError as error:
@@ -65,6 +70,29 @@ def read_config() -> dict[str, Any]:
     if faults:
         raise InvalidArgumentsError(faults)
     return config
+
+
+def _outlast_failures() -> None:
+    """Let an update with `--continue-on-error` bring up every other platform when one has failed.
+
+    Pulumi's SDK ends the program, with a traceback, as soon as it meets a resource that waits for a failed one. It
+    still has to fail in the end: what it did not register would be deleted otherwise.
+    """
+    manager: Any = pulumi.runtime.settings._get_rpc_manager()  # noqa: SLF001 - no public way
+    do_rpc = manager.do_rpc
+
+    def do_tolerantly(name: str, function: Callable[..., Awaitable[Any]]) -> Any:
+        async def run(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return await function(*args, **kwargs)
+            except ResourceRegistrationFailed as error:
+                text = f"{error}: what waits for it was left as it is; mend the error, then run `pulumi up`"
+                manager.unhandled_exception = manager.unhandled_exception or pulumi.RunError(text)
+                return None
+
+        return do_rpc(name, run)
+
+    manager.do_rpc = do_tolerantly
 
 
 def _leave(number: int, _frame: object) -> None:

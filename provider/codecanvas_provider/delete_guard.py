@@ -61,6 +61,7 @@ def given_up(error: Unreachable) -> str:
 
     """
     if not gives_up_unreachable():
-        remedy = f"where the cluster is gone for good, set {DELETE_UNREACHABLE}=true for this command"
+        # With a refresh: the kubernetes plugin gives up a Helm release there, but refuses to delete it.
+        remedy = f"where the cluster is gone for good, run `{DELETE_UNREACHABLE}=true pulumi destroy --refresh`"
         raise ClusterError(error.cause, f"{error.remedy}; {remedy}") from None
     return f"{error.cause}; given up because of {DELETE_UNREACHABLE}"

@@ -37,8 +37,6 @@ GROUPS = {
 UNTESTED: dict[int, str] = {}
 """Numbers that have no test, each with the reason."""
 
-PENDING = "no test yet"
-
 _HEAD = """\
 # What can go wrong, and what happens then
 
@@ -86,7 +84,7 @@ def render_table(registered: Iterable[Registered]) -> str:
     """Write the page.
 
     Raises:
-        ValueError: a number is unknown, or has no words or two different ones.
+        ValueError: a number is unknown, or has no test and no reason, or no words or two different ones.
     """
     tests: dict[int, list[Registered]] = {}
     for made in registered:
@@ -104,7 +102,9 @@ def render_table(registered: Iterable[Registered]) -> str:
 
 def _row(number: int, tests: list[Registered]) -> str:
     if not tests:
-        return f"| {number} | | | | {UNTESTED.get(number, PENDING)} |"
+        if number not in UNTESTED:
+            raise ValueError(f"fault {number} has neither a test nor a reason for having none")
+        return f"| {number} | | | | {UNTESTED[number]} |"
     worded = [made for made in tests if made.title and made.happens]
     if len(worded) != 1:
         raise ValueError(f"fault {number}: one of its tests must say title and happens, not {len(worded)}: {tests}")

@@ -522,7 +522,7 @@ def test_delete_is_refused_while_dev_environments_run_and_else_touches_nothing(
     assert cluster.calls == []
     cluster.away = True
     monkeypatch.delenv(DELETE_UNREACHABLE, raising=False)
-    with pytest.raises(ClusterError, match=f"set {DELETE_UNREACHABLE}=true"):
+    with pytest.raises(ClusterError, match=f"`{DELETE_UNREACHABLE}=true pulumi destroy --refresh`"):
         run(resource.delete(Context(), "eu", make_inputs()))
     monkeypatch.setenv(DELETE_UNREACHABLE, "true")
     run(resource.delete(Context(), "eu", make_inputs()))

@@ -556,7 +556,7 @@ def test_delete_of_a_lost_cluster_needs_the_kubernetes_plugins_variable(
 ) -> None:
     cluster.away = True
     monkeypatch.delenv(DELETE_UNREACHABLE, raising=False)
-    with pytest.raises(ClusterError, match=f"set {DELETE_UNREACHABLE}=true"):
+    with pytest.raises(ClusterError, match=f"`{DELETE_UNREACHABLE}=true pulumi destroy --refresh`"):
         run(resource.delete(Context(), "eu", make_inputs()))
     monkeypatch.setenv(DELETE_UNREACHABLE, "true")
     log = Log()
