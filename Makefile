@@ -8,10 +8,12 @@ READY := .venv/.ready
 SOURCES := components provider tools tests
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup tools up down pulumi test test-unit test-engine test-faults reliability bench bench-quick bench-report lint format lock schema dist doctor clean
+.PHONY: help setup tools up down pulumi examples example-eks example-gke example-existing-cluster example-fleet test \
+	test-unit test-engine test-faults test-examples reliability bench bench-quick bench-report lint format lock schema \
+	dist doctor clean
 
 help: ## List the targets and what steers them
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-24s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo 'Environment:'
 	@echo '  PYTHON                     the Python to use, 3.10 to 3.13 (for setup)'
@@ -41,6 +43,21 @@ down: $(READY) ## Take the platforms down and stop the local cluster
 pulumi: $(READY) ## Run a pulumi command on that stack, as in ARGS='stack output platforms'
 	@$(PY) -m tools pulumi $(ARGS)
 
+example-eks: tools ## Live the life of examples/eks: up, no change, freeze, unfreeze, destroy; AWS is a stand-in
+	@$(PY) -m tests.examples eks
+
+example-gke: tools ## The same for examples/gke; Google Cloud is a stand-in
+	@$(PY) -m tests.examples gke
+
+example-existing-cluster: tools ## The same for examples/existing-cluster
+	@$(PY) -m tests.examples existing-cluster
+
+example-fleet: tools ## The same for a region of examples/fleet
+	@$(PY) -m tests.examples fleet
+
+examples: tools ## All of them, one after the other
+	@$(PY) -m tests.examples
+
 test: tools ## Run all tests
 	@echo 'test: everything'
 	@$(PY) -m pytest
@@ -52,6 +69,10 @@ test-unit: $(READY) ## Run the unit tests
 test-engine: tools ## Run the tests on the real engine and a real API server
 	@echo 'test: tests/engine'
 	@$(PY) -m pytest tests/engine
+
+test-examples: tools ## Run the tests of the examples
+	@echo 'test: tests/examples'
+	@$(PY) -m pytest tests/examples
 
 test-faults: tools ## Try every fault of docs/reliability.md
 	@echo 'test: faults'
@@ -87,10 +108,13 @@ format: $(READY) ## Format the code and mend what ruff can
 	@$(PY) -m ruff check --fix
 	@$(PY) -m ruff format
 
-lock: $(READY) ## Choose the versions in requirements.lock anew, as pyproject.toml allows; kept where they fit
+lock: $(READY) ## Choose the versions in the two requirements.lock anew, as pyproject.toml allows; kept where they fit
 	@echo 'lock: requirements.lock'
 	@$(PY) -m uv pip compile pyproject.toml --quiet --group dev --universal --python-version 3.10 \
 		--generate-hashes --no-header --output-file requirements.lock
+	@echo 'lock: examples/requirements.lock'
+	@$(PY) -m uv pip compile examples/requirements.in pyproject.toml --quiet --extra eks --extra gke -c requirements.lock \
+		--universal --python-version 3.10 --generate-hashes --no-header --output-file examples/requirements.lock
 
 schema: $(READY) ## Write the package's schema anew from the code
 	@echo 'schema: provider/codecanvas_provider/schema.json'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,9 @@ from tests.support.waiting import wait_for
 from tests.support.workers import connect, create_worker, list_workers
 
 if TYPE_CHECKING:
-    from tests.examples.conftest import Site
+    from collections.abc import Callable
+
+    from tests.examples.site import Site
     from tests.support.example_stack import ExampleStack, Run
 
 
@@ -50,21 +53,32 @@ class Life:
     refusal: str = ""
 
 
-def live(stack: ExampleStack, site: Site | None) -> Life:
-    """Live it. With `site` there are dev environments in it, played on the local cluster."""
+def live(stack: ExampleStack, site: Site | None, say: Callable[[str], None] = lambda _: None) -> Life:
+    """Live it.
+
+    Args:
+        stack: a new stack.
+        site: where it is; with it there are dev environments, played on the local cluster.
+        say: is told what comes next.
+    """
     seen: dict[str, Any] = {"exported": [], "outputs": []}
 
     def look() -> None:
         seen["exported"].append(stack.export())
         seen["outputs"].append(stack.outputs())
 
+    say("pulumi up")
     seen["up"] = stack.up()
+    say("pulumi up, with nothing changed")
     seen["again"] = stack.up("--expect-no-changes")
+    say("pulumi preview --refresh: does the cluster look as the state says?")
     seen["drift"] = stack.preview("--refresh", "--expect-no-changes")
     look()
     environments = Environments(site, str(seen["outputs"][0]["namespace"])) if site else None
     if environments:
+        say("two dev environments start (stand-ins for what CodeCanvas starts)")
         seen["taints"] = environments.start()
+    say("freeze: true, pulumi up")
     stack.set({"freeze": True, "freezeReason": "upgrade of the nodes"})
     seen["freeze"] = stack.up()
     look()
@@ -72,8 +86,12 @@ def live(stack: ExampleStack, site: Site | None) -> Life:
         seen["running"] = [2, environments.count()]
         seen["volumes"] = environments.volumes()
         seen["refusal"] = environments.try_another()
+        say(f"running dev environments: {environments.count()}; volumes: {', '.join(seen['volumes'])}")
+        say(f"a new one is told: {json.loads(seen['refusal'])['message']}")
+    say("freeze: false, pulumi up")
     stack.set({"freeze": False})
     seen["unfreeze"] = stack.up()
+    say("pulumi destroy")
     seen["destroy"] = stack.destroy()
     return Life(**seen, left=stack.resources())
 
@@ -104,12 +122,12 @@ class Environments:
         return [claim.metadata.name for claim in claims.items]
 
     def try_another(self) -> str:
-        """Start another one; gives what it is told when it is refused."""
+        """Start another one; gives the API server's answer when it is refused."""
         try:
             create_worker(self._core, self._namespace, "env-c", volume=False, template=self._template)
         except client.ApiException as error:
             return str(error.body)
-        return ""
+        raise AssertionError("a frozen platform took a new dev environment")
 
     def _both(self) -> list[Any]:
         pods = list_workers(self._core, self._namespace)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from tests.examples.conftest import REAL_CLOUD, Site, real_stack
 from tests.examples.life import Life, live
 from tests.examples.promises import ClusterPromises, Promises
+from tests.examples.real_cloud import REAL_CLOUD, live_for_real
 from tests.support.examples import EKS
+
+if TYPE_CHECKING:
+    from tests.examples.site import Site
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(7200 if REAL_CLOUD else 600)]
 
@@ -31,8 +36,8 @@ if not REAL_CLOUD:
 if REAL_CLOUD == "eks":
 
     @pytest.fixture(scope="module")
-    def real_life(tmp_path_factory: pytest.TempPathFactory) -> Life:
-        return live(real_stack(EKS, tmp_path_factory.mktemp("real")), None)
+    def real_life() -> Life:
+        return live_for_real(EKS)
 
     class TestRealEks(Promises):
         @pytest.fixture

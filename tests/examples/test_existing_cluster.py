@@ -11,7 +11,7 @@ from tests.examples.promises import StandInPromises
 from tests.support.examples import EXISTING
 
 if TYPE_CHECKING:
-    from tests.examples.conftest import Site
+    from tests.examples.site import Site
 
 pytestmark = pytest.mark.engine
 

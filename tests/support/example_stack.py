@@ -14,7 +14,7 @@ import yaml
 from tests.support.example_virtualenv import ROOT, example_virtualenv
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from tests.support.examples import Example
@@ -54,15 +54,19 @@ class Stack:
         folder: the project.
         name: the stack's name.
         environment: of the processes that run pulumi.
+        show: is given each line that the engine prints.
     """
 
-    def __init__(self, folder: Path, name: str, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, name: str, environment: Mapping[str, str], *, show: Callable[[str], None] | None = None
+    ) -> None:
         self.folder = folder
         self.name = name
+        self.show = show
         # Without it the engine knows no --event-log.
         self.environment = {**environment, "PULUMI_DEBUG_COMMANDS": "true"}
         self._project = yaml.safe_load((folder / "Pulumi.yaml").read_text(encoding="utf-8"))["name"]
-        made = self._call("stack", "init", name)
+        made = self._call("stack", "select", name, "--create")
         assert made.returncode == 0, made.stderr
 
     @property
@@ -116,11 +120,19 @@ class Stack:
     def _run(self, command: str, *options: str, ok: bool = True) -> Run:
         events = self.folder / "events.json"
         events.unlink(missing_ok=True)
-        done = self._call(command, "--stack", self.name, "--event-log", str(events), *options)
-        text = done.stdout + done.stderr
-        assert (done.returncode == 0) is ok, text
+        line = ["pulumi", command, "--stack", self.name, "--event-log", str(events), *options, "--non-interactive"]
+        printed = []
+        with subprocess.Popen(
+            line, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+            for text in process.stdout or ():
+                printed.append(text)
+                if self.show:
+                    self.show(text)
+        text = "".join(printed)
+        assert (process.returncode == 0) is ok, text
         assert "Traceback" not in text, text
-        return Run(done.returncode, text, _steps(events))
+        return Run(process.returncode, text, _steps(events))
 
     def _call(self, *arguments: str, input_: str | None = None) -> subprocess.CompletedProcess[str]:
         command = ["pulumi", *arguments, "--non-interactive"]
@@ -145,6 +157,7 @@ class ExampleStack(Stack):
         name: the stack's name.
         commands: a folder to put on PATH before all others.
         settings: config beside the example's own.
+        show: is given each line that the engine prints.
     """
 
     def __init__(
@@ -155,6 +168,7 @@ class ExampleStack(Stack):
         *,
         commands: Path | None = None,
         settings: Mapping[str, Any] | None = None,
+        show: Callable[[str], None] | None = None,
     ) -> None:
         environment = home.env()
         if commands:
@@ -165,7 +179,7 @@ class ExampleStack(Stack):
                 example.folder, folder, ignore=shutil.ignore_patterns("__pycache__", "venv", "Pulumi.*.yaml")
             )
             (folder / "venv").symlink_to(example_virtualenv())
-        super().__init__(folder, name, environment)
+        super().__init__(folder, name, environment, show=show)
         self.set({**example.settings, **(settings or {})})
 
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from tools.cache import cache_dir, locked
+from tools.console import say
 
 ROOT = Path(__file__).parents[2]
 LOCK = ROOT / "examples" / "requirements.lock"
@@ -18,14 +19,16 @@ def example_virtualenv() -> Path:
     """Give the virtualenv, made on first use, kept in the cache and brought up to date when the lock changes.
 
     It has the Python that runs the tests, and takes some 500 MB. The package in it is this checkout, editable.
+    What an interrupted run has downloaded is kept by uv, and what it has installed stays.
     """
     place = hashlib.sha256(f"{ROOT} {sys.version}".encode()).hexdigest()[:12]
     content = hashlib.sha256(LOCK.read_bytes() + (ROOT / "pyproject.toml").read_bytes()).hexdigest()
     virtualenv = cache_dir() / "examples" / place
     ready = virtualenv / "ready"
-    with locked(virtualenv):
+    with locked(virtualenv, lambda: say("examples: waiting for another run that installs the clouds' SDKs")):
         if not ready.exists() or ready.read_text() != content:
             ready.unlink(missing_ok=True)
+            say("examples: installing the clouds' SDKs into the cache (500 MB; only after a change of their lock)")
             _make(virtualenv)
             ready.write_text(content)
     return virtualenv
@@ -34,7 +37,7 @@ def example_virtualenv() -> Path:
 def _make(virtualenv: Path) -> None:
     python = virtualenv / "bin" / "python"
     if not python.exists():
-        _uv("venv", "--python", sys.executable, str(virtualenv))
+        _uv("venv", "--allow-existing", "--python", sys.executable, str(virtualenv))
     _uv("pip", "sync", "--python", str(python), "--require-hashes", str(LOCK))
     _uv("pip", "install", "--python", str(python), "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
 

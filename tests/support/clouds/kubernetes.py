@@ -26,6 +26,7 @@ class Kubernetes:
 
     def __init__(self, kubeconfig: Path) -> None:
         load: Any = config.new_client_from_config
+        self._kubeconfig = kubeconfig
         self._client = load(str(kubeconfig))
         self._core: Any = client.CoreV1Api(self._client)
 
@@ -44,6 +45,12 @@ class Kubernetes:
             for _ in range(100):
                 self._core.read_node(name)
                 time.sleep(0.1)
+
+    @property
+    def token(self) -> str:
+        """The administrator's token."""
+        content = yaml.safe_load(self._kubeconfig.read_text(encoding="utf-8"))
+        return str(content["users"][0]["user"]["token"])
 
     def nodes(self) -> list[str]:
         """Name the nodes."""
