@@ -71,6 +71,7 @@ class Kind:
 POD = Kind("Pod", "v1", "pods")
 POD_TEMPLATE = Kind("PodTemplate", "v1", "podtemplates")
 CLAIM = Kind("PersistentVolumeClaim", "v1", "persistentvolumeclaims")
+VOLUME = Kind("PersistentVolume", "v1", "persistentvolumes", namespaced=False)
 SECRET = Kind("Secret", "v1", "secrets")
 CONFIG_MAP = Kind("ConfigMap", "v1", "configmaps")
 EVENT = Kind("Event", "v1", "events")

@@ -115,6 +115,7 @@ RULES: dict[Feature, tuple[Rule, ...]] = {
         Rule("pods", ("create",), "see in a dry run that the block is in force"),
         Rule("pods", ("list", "delete"), "stop running dev environments"),
         Rule("persistentvolumeclaims", ("list", "delete"), "delete the volumes of dev environments"),
+        Rule("persistentvolumes", ("get",), "see that their disks are deleted too", scope="cluster", optional=True),
         *(
             Rule(
                 kind,

@@ -1,10 +1,13 @@
-"""The volumes of dev environments: PersistentVolumeClaims. Which ones are the platform's, and deleting them."""
+"""The volumes of dev environments: PersistentVolumeClaims and the disks behind them.
+
+Which ones are the platform's, and deleting them.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from codecanvas_provider.cluster import CLAIM, POD
+from codecanvas_provider.cluster import CLAIM, POD, VOLUME, Refused
 from codecanvas_provider.waiting import Deadline, in_thread, pause, settle
 from codecanvas_provider.worker_pods import NAMED, is_worker_pod, join_names, name_of
 from pulumi_codecanvas.errors import ClusterError
@@ -50,8 +53,8 @@ def claims_of_environments(pods: Iterable[dict[str, Any]], shared: Collection[st
 
 
 def list_claims(cluster: Cluster, namespace: str) -> list[dict[str, Any]]:
-    """Give the claims of a namespace (their metadata) by name."""
-    return sorted(cluster.list_all(CLAIM, namespace, metadata_only=True), key=name_of)
+    """Give the claims of a namespace by name."""
+    return sorted(cluster.list_all(CLAIM, namespace), key=name_of)
 
 
 async def delete_claims(
@@ -63,7 +66,9 @@ async def delete_claims(
     timeout: float,
     pace: Pace,
 ) -> list[str]:
-    """Delete claims and wait until they are gone.
+    """Delete claims and wait until they and their disks are gone.
+
+    The cluster may be deleted right after, and with it the storage driver: a disk that is left then is an orphan.
 
     Args:
         context: takes the progress, and ends the wait on request.
@@ -77,16 +82,19 @@ async def delete_claims(
         The names of the claims that stay because they are not in `only`.
 
     Raises:
-        ClusterError: at the time-out; names each claim that is left and what holds it.
+        ClusterError: at the time-out; names each claim that is left and what holds it, or each disk.
 
     """
     deadline = Deadline(timeout)
     wait = pace.first
+    disks: set[str] = set()
     while True:
         claims = await in_thread(context, list_claims, cluster, namespace)
         ours = [claim for claim in claims if only is None or name_of(claim) in only]
         if not ours:
+            await _await_disks(context, cluster, disks, deadline, pace)
             return [name_of(claim) for claim in claims]
+        disks |= {claim["spec"]["volumeName"] for claim in ours if (claim.get("spec") or {}).get("volumeName")}
         waiting = [claim for claim in ours if not claim["metadata"].get("deletionTimestamp")]
         outcomes = await settle(
             (
@@ -103,6 +111,49 @@ async def delete_claims(
             raise await in_thread(context, _explain_left, cluster, namespace, ours, timeout)
         await pause(context, wait)
         wait = min(pace.longest, wait * 1.5)
+
+
+async def _await_disks(context: Context, cluster: Cluster, names: set[str], deadline: Deadline, pace: Pace) -> None:
+    """Wait until the storage driver has deleted the disks of claims that are gone."""
+    wait = pace.first
+    while names:
+        found = await settle(
+            (in_thread(context, _find_disk, cluster, name) for name in names), at_a_time=_DELETES_AT_A_TIME
+        )
+        for outcome in found:
+            if isinstance(outcome, Exception):
+                raise outcome
+        left = [disk for disk in found if isinstance(disk, dict)]
+        names = {name_of(disk) for disk in left}
+        if not names:
+            return
+        await context.status(f"deleting disks: {len(names)} left")
+        if deadline.passed:
+            lines = [f"  - {name_of(disk)}: {_explain_disk(disk)}" for disk in left[:NAMED]]
+            raise ClusterError(
+                f"{len(left)} disks (PersistentVolumes) are not deleted after {deadline.seconds:g} s:\n"
+                + "\n".join(lines)
+                + "\nsee that the storage driver deletes them while it is still there, then run the command again"
+            )
+        await pause(context, wait)
+        wait = min(pace.longest, wait * 1.5)
+
+
+def _find_disk(cluster: Cluster, name: str) -> dict[str, Any] | None:
+    """Give a PersistentVolume that goes with its claim; None where it is gone, stays, or is not for us to see."""
+    try:
+        volume = cluster.get(VOLUME, name)
+    except Refused as error:
+        if error.status == 403:
+            return None
+        raise
+    deletes = volume is not None and (volume.get("spec") or {}).get("persistentVolumeReclaimPolicy") == "Delete"
+    return volume if deletes else None
+
+
+def _explain_disk(disk: dict[str, Any]) -> str:
+    status = disk.get("status") or {}
+    return str(status.get("message") or f"it is {status.get('phase', 'there')}; see that its storage driver runs")
 
 
 def _explain_left(cluster: Cluster, namespace: str, claims: Sequence[dict[str, Any]], timeout: float) -> ClusterError:

@@ -25,6 +25,7 @@ class FakeCluster(Cluster):
         claims_held: names of claims that stay after a delete.
         denied: rights that nobody has, as `verb resource`.
         on_list: called with each kind before it is listed.
+        on_get: called with each kind before one of it is read.
         away: every call fails as with a cluster that does not answer.
         version: of Kubernetes.
 
@@ -39,6 +40,7 @@ class FakeCluster(Cluster):
         self.claims_held: set[str] = set()
         self.denied: set[str] = set()
         self.on_list: Callable[[Kind], None] = lambda _kind: None
+        self.on_get: Callable[[Kind], None] = lambda _kind: None
         self.away = False
         self.version = "v1.33.1"
         self._guard = threading.RLock()
@@ -79,6 +81,7 @@ class FakeCluster(Cluster):
     ) -> dict[str, Any] | None:
         self._answer()
         self._authorize("get", kind)
+        self.on_get(kind)
         with self._guard:
             return _shown(self.find(kind, name, namespace), metadata_only=metadata_only)
 

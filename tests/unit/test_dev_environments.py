@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from codecanvas_provider.cluster import CLAIM, NAMESPACE, NODE, POD, POLICY, POLICY_BINDING, QUOTA, Kind
+from codecanvas_provider.cluster import CLAIM, NAMESPACE, NODE, POD, POLICY, POLICY_BINDING, QUOTA, VOLUME, Kind
 from codecanvas_provider.delete_guard import DELETE_UNREACHABLE
 from codecanvas_provider.dev_environments import DevEnvironments
 from codecanvas_provider.resource import UNKNOWN, Context, Diff, PartialFailure
@@ -539,6 +539,51 @@ def test_a_volume_that_does_not_go_is_reported_with_what_holds_it(
     assert "2 volumes (PersistentVolumeClaims) in namespace eu are not gone after 1 s" in text
     assert "ws-1-home: pod viewer still mounts it" in text
     assert "ws-2-home: finalizer example.com/backup holds it" in text
+
+
+def bind_disk(cluster: FakeCluster, claim: str, policy: str = "Delete") -> None:
+    cluster.put(CLAIM, {"metadata": {"name": claim}, "spec": {"volumeName": f"disk-of-{claim}"}}, "eu")
+    spec = {"persistentVolumeReclaimPolicy": policy}
+    cluster.put(VOLUME, {"metadata": {"name": f"disk-of-{claim}"}, "spec": spec, "status": {"phase": "Released"}})
+
+
+def test_delete_waits_until_the_disks_are_deleted(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    bind_disk(cluster, "ws-1-home")
+    bind_disk(cluster, "ws-2-home")
+    log = Log()
+    seen: list[str] = []
+
+    def drive() -> None:
+        """Delete one disk at each look, as a storage driver in its own time."""
+        if not cluster.names(CLAIM, "eu") and (left := cluster.names(VOLUME)):
+            seen.append(left[0])
+            cluster.delete(VOLUME, left[0])
+
+    cluster.on_get = lambda kind: drive() if kind is VOLUME else None
+    run(resource.delete(log.context(), "eu", make_inputs(forceDelete=True)))
+    assert seen == ["disk-of-ws-1-home", "disk-of-ws-2-home"]
+    assert cluster.names(VOLUME) == []
+
+
+def test_delete_does_not_wait_for_disks_that_are_to_stay(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    bind_disk(cluster, "ws-1-home", "Retain")
+    run(resource.delete(Context(), "eu", make_inputs(forceDelete=True)))
+    assert cluster.names(VOLUME) == ["disk-of-ws-1-home"]
+
+
+def test_delete_does_without_the_right_to_see_disks(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    bind_disk(cluster, "ws-1-home")
+    cluster.denied = {"get persistentvolumes"}
+    run(resource.delete(Context(), "eu", make_inputs(forceDelete=True)))
+    assert cluster.names(CLAIM, "eu") == []
+
+
+def test_a_disk_that_does_not_go_is_reported_by_name(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    bind_disk(cluster, "ws-1-home")
+    with pytest.raises(ClusterError) as caught:
+        run(resource.delete(Context(), "eu", make_inputs(forceDelete=True, stopTimeout=1)))
+    assert "1 disks (PersistentVolumes) are not deleted after 1 s" in str(caught.value)
+    assert "disk-of-ws-1-home: it is Released; see that its storage driver runs" in str(caught.value)
 
 
 def test_delete_of_a_namespace_that_is_gone_succeeds(resource: DevEnvironments) -> None:
