@@ -87,11 +87,11 @@ for addon in ("coredns", "eks-pod-identity-agent", "aws-ebs-csi-driver", "snapsh
     )
 
 # What dev environments may do in AWS: a role that only pods with this one ServiceAccount can take.
-environment_role, _ = create_role(
+environment_role, environment_rights = create_role(
     f"{name}-{account}", trust_account(cluster, name, account), config.require_object("devEnvironmentPolicyArns")
 )
 
-# The platform comes last and, because it depends on nodes and add-ons, goes first.
+# The platform comes last and, because it depends on all that dev environments need, goes first.
 kubeconfig: pulumi.Output[str] = pulumi.Output.secret(cluster.kubeconfig_json)
 platform = ComputingPlatform(
     stack,
@@ -116,7 +116,7 @@ platform = ComputingPlatform(
     storage="eks",
     freeze=config.require_bool("freeze"),
     freeze_reason=config.require("freezeReason"),
-    opts=pulumi.ResourceOptions(depends_on=[*workers, *addons]),
+    opts=pulumi.ResourceOptions(depends_on=[*workers, *addons, *environment_rights]),
 )
 
 pulumi.export("kubeconfig", kubeconfig)

@@ -71,8 +71,8 @@ workers = nodes.create_workers(f"{name}-worker", config)
 
 # What dev environments may do in Google Cloud: an identity that only pods with this one ServiceAccount have.
 identity = gcp.serviceaccount.Account(account, display_name=f"Dev environments of {name}")
-grant(identity, account, config.require_object("devEnvironmentRoles"))
-gcp.serviceaccount.IAMMember(
+granted = grant(identity, account, config.require_object("devEnvironmentRoles"))
+bound = gcp.serviceaccount.IAMMember(
     account,
     service_account_id=identity.name,
     role="roles/iam.workloadIdentityUser",
@@ -81,7 +81,7 @@ gcp.serviceaccount.IAMMember(
     opts=pulumi.ResourceOptions(depends_on=[cluster]),
 )
 
-# The platform comes last and, because it depends on the nodes, goes first.
+# The platform comes last and, because it depends on all that dev environments need, goes first.
 kubeconfig = kubeconfig_of(cluster)
 platform = ComputingPlatform(
     stack,
@@ -103,7 +103,7 @@ platform = ComputingPlatform(
     storage="gke",
     freeze=config.require_bool("freeze"),
     freeze_reason=config.require("freezeReason"),
-    opts=pulumi.ResourceOptions(depends_on=[system, workers]),
+    opts=pulumi.ResourceOptions(depends_on=[system, workers, *granted, bound]),
 )
 
 pulumi.export("kubeconfig", kubeconfig)

@@ -90,9 +90,9 @@ class ClusterPromises(StandInPromises):
     def test_the_kubeconfig_is_a_secret_output(self, life: Life) -> None:
         assert life.outputs[0]["kubeconfig"] == "[secret]"
 
-    def check_refusal(self, site: Site, key: str, value: str) -> None:
-        """See that a preview with this setting fails with the key's name and no traceback."""
-        name = f"wrong-{key.rpartition(':')[2].lower()}"
+    def check_refusal(self, site: Site, key: str, value: str | None) -> None:
+        """See that a preview with this setting, or without it, fails with the key's name and no traceback."""
+        name = f"{'wrong' if value else 'no'}-{key.rpartition(':')[2].lower()}"
         run = site.stack(self.example, name, **{key: value}).preview(ok=False)
         whole = key if ":" in key else f"{self.example.project['name']}:{key}"
         assert f"{whole}: " in run.text

@@ -170,12 +170,13 @@ def test_the_kubeconfig_is_secret(declared: Declared) -> None:
     assert is_secret(declared.inputs("pulumi:providers:kubernetes")["kubeconfig"])
 
 
-def test_the_platform_depends_on_nodes_and_addons(declared: Declared) -> None:
+def test_the_platform_depends_on_nodes_addons_and_rights() -> None:
+    declared = EKS.declare({"devEnvironmentPolicyArns": '["arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"]'})
     (platform,) = declared.all("codecanvas:index:ComputingPlatform")
     needed = {item["name"] for item in declared.all(ADDON)} | {
         item["name"] for item in declared.all(NODE_GROUP, "codecanvas-dev-worker")
     }
-    assert needed <= set(platform["after"])
+    assert needed | {"codecanvas-dev-dev-environment-AmazonS3ReadOnlyAccess"} <= set(platform["after"])
 
 
 def test_a_freeze_is_one_setting() -> None:

@@ -28,12 +28,13 @@ if not REAL_CLOUD:
         @pytest.mark.parametrize(
             ("key", "value"),
             [
+                ("gcp:project", None),
                 ("gcp:project", "somebody-elses"),
                 ("gcp:region", "europe-wset3"),
                 ("kubernetesVersion", "1.22"),
             ],
         )
-        def test_a_wrong_setting_is_refused_in_the_preview(self, site: Site, key: str, value: str) -> None:
+        def test_a_wrong_setting_is_refused_in_the_preview(self, site: Site, key: str, value: str | None) -> None:
             self.check_refusal(site, key, value)
 
 

@@ -130,9 +130,11 @@ def test_the_kubeconfig_is_secret_and_holds_no_credential(declared: Declared) ->
     assert user["user"]["exec"]["command"] == "gke-gcloud-auth-plugin"
 
 
-def test_the_platform_depends_on_the_nodes(declared: Declared) -> None:
+def test_the_platform_depends_on_nodes_and_rights() -> None:
+    declared = GKE.declare({"devEnvironmentRoles": '["roles/storage.objectViewer"]'})
     (platform,) = declared.all("codecanvas:index:ComputingPlatform")
-    assert {item["name"] for item in declared.all(POOL)} <= set(platform["after"])
+    needed = {item["name"] for item in declared.all(POOL)}
+    assert needed | {"dev-environment", "dev-environment-storage.objectViewer"} <= set(platform["after"])
 
 
 @pytest.mark.parametrize(

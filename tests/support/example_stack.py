@@ -75,10 +75,11 @@ class Stack:
         return self.folder / f"Pulumi.{self.name}.yaml"
 
     def set(self, settings: Mapping[str, Any]) -> None:
-        """Set keys of the stack's config; without a colon they are of the project."""
+        """Set keys of the stack's config, None: remove them; without a colon they are of the project."""
         content = yaml.safe_load(self.config.read_text()) if self.config.exists() else {}
-        config = content.setdefault("config", {})
-        config.update({key if ":" in key else f"{self._project}:{key}": value for key, value in settings.items()})
+        whole = {key if ":" in key else f"{self._project}:{key}": value for key, value in settings.items()}
+        merged = {**content.get("config", {}), **whole}
+        content["config"] = {key: value for key, value in merged.items() if value is not None}
         self.config.write_text(yaml.safe_dump(content))
 
     def set_secret(self, key: str, value: str) -> None:

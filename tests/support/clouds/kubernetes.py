@@ -63,6 +63,8 @@ class Kubernetes:
         found: dict[str, Any] = {
             "Namespace": core.list_namespace(label_selector=_OURS).items,
             "Secret": core.list_secret_for_all_namespaces(label_selector="owner=helm").items,
+            # Whose disks nobody deletes once the cluster is gone.
+            "PersistentVolume": core.list_persistent_volume().items,
             "StorageClass": storage.list_storage_class(label_selector=_OURS).items,
             "ValidatingAdmissionPolicy": admission.list_validating_admission_policy(label_selector=_OURS).items,
         }
