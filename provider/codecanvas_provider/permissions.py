@@ -142,6 +142,7 @@ RULES: dict[Feature, tuple[Rule, ...]] = {
     ),
     "Helm release": (
         Rule("secrets", ("get", "list", "create", "update", "delete"), "keep Helm's records", scope="operator"),
+        Rule("namespaces", ("get",), "see the release's namespace", scope="operator", optional=True),
     ),
     "service accounts": _made("serviceaccounts"),
     "quota": _made("resourcequotas"),
