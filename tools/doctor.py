@@ -33,12 +33,14 @@ class Finding:
         text: where it is, how it would be got, or why it cannot be.
         seconds: how long getting it takes, about; None where it cannot be had.
         mebibytes: how much disk getting it takes, about.
+        real: whether it is the tool itself that is or would be here.
     """
 
     tool: Tool
     text: str
     seconds: int | None = 0
     mebibytes: int = 0
+    real: bool = True
 
 
 def examine(toolchain: Toolchain) -> list[Finding]:
@@ -77,7 +79,7 @@ def _examine_tool(toolchain: Toolchain, tool: Tool) -> Finding:
     if override is not None:
         return Finding(tool, f"here: {override}, named by {tool.variable}")
     if tool.stand_in and toolchain.stand_ins:
-        return Finding(tool, toolchain.describe(tool))
+        return Finding(tool, toolchain.describe(tool), real=False)
     stored = toolchain.store.find(tool, thorough=True)
     if stored is not None:
         return Finding(tool, f"here: in the cache, {stored.origin}")
@@ -92,9 +94,9 @@ def _examine_tool(toolchain: Toolchain, tool: Tool) -> Finding:
         mebibytes = tool.mebibytes + (_BUILD_MEBIBYTES if source in toolchain.build_sources else 0)
         return Finding(tool, f"{damaged}would {plan.action}, about {plan.seconds} s{skipped}", plan.seconds, mebibytes)
     if tool.stand_in:
-        return Finding(tool, f"STAND-IN {tool.stand_in}, as there is none\n{describe_failure(tool, tried)}")
+        return Finding(tool, f"STAND-IN {tool.stand_in}, as there is none\n{describe_failure(tool, tried)}", real=False)
     if tool.optional:
-        return Finding(tool, f"left out, with the tests that need it\n{describe_failure(tool, tried)}")
+        return Finding(tool, f"left out, with the tests that need it\n{describe_failure(tool, tried)}", real=False)
     return Finding(tool, f"MISSING\n{describe_failure(tool, tried)}", seconds=None)
 
 
@@ -103,6 +105,9 @@ def _summarise(findings: list[Finding], free: int) -> str:
     if missing:
         return f"missing: {', '.join(missing)}; see above for how to get it"
     seconds = sum(finding.seconds or 0 for finding in findings)
+    unreal = [finding.tool.name for finding in findings if not finding.real]
+    if not seconds and unreal:
+        return f"a run can start, and needs no network; not the real ones, or not here: {', '.join(unreal)}"
     if not seconds:
         return "everything is here; no network is needed"
     mebibytes = sum(finding.mebibytes for finding in findings)

@@ -58,3 +58,12 @@ def test_with_everything_here_it_says_that_no_network_is_needed(tmp_path: Path) 
     toolchain.ensure(TOOLS)
     report = format_report(toolchain, examine(toolchain))
     assert report.endswith("everything is here; no network is needed")
+
+
+def test_what_is_not_the_real_tool_is_named_at_the_end(tmp_path: Path) -> None:
+    real = {name for name, tool in TOOLS.items() if not (tool.stand_in or tool.optional)}
+    toolchain = make_toolchain(tmp_path, [StubSource("prebuilt", real)])
+    toolchain.ensure(TOOLS)
+    last = format_report(toolchain, examine(toolchain)).splitlines()[-1]
+    assert last.startswith("a run can start, and needs no network; not the real ones, or not here: pulumi-language-pyt")
+    assert "pulumi-resource-kubernetes" in last
