@@ -8,8 +8,6 @@ run left in the way, it proves to be ours and clears.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
@@ -50,23 +48,6 @@ _ADVICE = {
 _Hook = TypeVar("_Hook", pulumi.ResourceHook, pulumi.ErrorHook)
 _registrations: WeakSet[asyncio.Future[None]] = WeakSet()
 
-_THREADS = 4096
-"""More than resources can be under way at once; a thread is only made when it is needed."""
-_roomy: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
-
-
-def make_room() -> None:
-    """Let hooks ask the engine while many resources are being registered.
-
-    Pulumi's SDK keeps a thread for each registration that the engine has not answered, and has few (32 on two cores):
-    with as many registrations as threads, those wait for their hooks, and the hooks' own questions for a thread.
-    """
-    with contextlib.suppress(RuntimeError):  # no loop runs: nothing is registered either
-        loop = asyncio.get_running_loop()
-        if loop not in _roomy:
-            loop.set_default_executor(ThreadPoolExecutor(_THREADS, "registrations"))
-            _roomy.add(loop)
-
 
 async def settle_hooks() -> None:
     """Wait until every hook so far is registered.
@@ -85,7 +66,6 @@ def _is_mocked() -> bool:
 
 
 def _noted(hook: _Hook) -> _Hook:
-    make_room()
     _registrations.add(hook._registered)  # noqa: SLF001 - no public way
     return hook
 

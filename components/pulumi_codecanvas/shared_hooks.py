@@ -7,6 +7,7 @@ nothing changes. So a hook is registered for the first platform and finds by typ
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -51,10 +52,11 @@ def make_room() -> None:
     them: a fleet takes them all. A hook of one of these resources that asks the engine would wait for a thread, and the
     thread for the hook: nothing would ever go on.
     """
-    loop = asyncio.get_running_loop()
-    if loop not in _roomy:
-        _roomy.add(loop)
-        loop.set_default_executor(ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="engine"))
+    with contextlib.suppress(RuntimeError):  # no loop runs: nothing is registered either
+        loop = asyncio.get_running_loop()
+        if loop not in _roomy:
+            _roomy.add(loop)
+            loop.set_default_executor(ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="engine"))
 
 
 class SharedHook(pulumi.ResourceHook):

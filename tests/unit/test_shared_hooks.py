@@ -111,3 +111,7 @@ def test_a_hook_asks_the_engine_while_every_thread_of_the_sdk_waits_for_a_resour
         return answer
 
     assert asyncio.run(main()) == "the hook's answer"
+
+
+def test_no_room_is_made_where_no_loop_runs() -> None:
+    make_room()
