@@ -6,50 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.promises import assert_recovered, assert_valid
-from tests.support import small_disk, victims
+from tests.faults.promises import assert_recovered
+from tests.support import victims
 from tests.support.faults import fault
 from tests.support.names import unique
-from tests.support.namespaces import make_namespace
-from tests.support.stack import make_stack
-from tools.pulumi_home import PulumiHome
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from codecanvas_provider.cluster import Cluster
     from tests.support.api_proxy import ApiProxy
     from tests.support.stack import Stack
-    from tools.cluster import LocalCluster
 
 pytestmark = pytest.mark.engine
-
-
-@fault(
-    13,
-    "state backend full",
-    happens="the run fails, the state of before stays readable. With room again, the next `up` takes over what the"
-    " state does not know",
-    user="make room; `pulumi cancel` if the lock stayed",
-)
-def test_a_full_backend_loses_nothing(tmp_path: Path, proxy: ApiProxy, admin: Cluster) -> None:
-    platform = unique("eu")
-    home = PulumiHome(tmp_path / "pulumi")
-    with small_disk.mount(home.root / "state") as disk, make_stack(home, proxy.kubeconfig, [admin]) as stack:
-        stack.set(platform, timeout=20)
-        hold = proxy.hold("POST", "/podtemplates", after=True)
-        with stack.start("up", "--skip-preview", "--yes") as running:
-            hold.wait(running)
-            disk.fill()
-            hold.release()
-            run = running.wait()
-        assert not run.ok
-        assert "no space left on device" in run.text
-        disk.free()
-        assert_valid(stack)
-        stack.cancel()
-        assert_recovered(stack, admin, platform)
-        stack.destroy()
 
 
 @fault(
@@ -92,36 +59,3 @@ def test_a_stale_lock_is_cancelled(proxied: Stack, proxy: ApiProxy, admin: Clust
     assert "pulumi cancel" in refused
     proxied.cancel()
     assert_recovered(proxied, admin, platform)
-
-
-@fault(
-    15,
-    "two stacks on one namespace or release",
-    happens="the second is refused by name, before it touches anything of the first",
-    user="choose another `namespace` or `release_name`",
-)
-def test_a_second_stack_touches_nothing_of_the_first(
-    home: PulumiHome, shared_cluster: LocalCluster, admin: Cluster
-) -> None:
-    platform, shared = unique("eu"), make_namespace(admin, "shared")
-    with make_stack(home, shared_cluster.kubeconfig, [admin]) as first:
-        first.set(platform)
-        first.set("one", namespace=shared, createNamespace=False)
-        first.up()
-        with make_stack(home, shared_cluster.kubeconfig, [admin]) as second:
-            owner = f"organization/codecanvas/{first.name}"
-            second.set("other", namespace=platform)
-            refused = second.up(ok=False).text
-            assert f"the Namespace {platform} exists already and is of the stack {owner}" in refused
-            del second.platforms["other"]
-            second.set("one", namespace=shared, createNamespace=False)
-            refused = second.up(ok=False).text
-            assert f"the PodTemplate one exists already and is of the stack {owner}" in refused
-            del second.platforms["one"]
-            second.set("two", namespace=shared, createNamespace=False)
-            refused = second.up(ok=False).text
-            assert f"namespace {shared} has a Helm release codecanvas-operator already" in refused
-            del second.platforms["two"]
-            second.up()
-        assert first.up("--expect-no-changes").changes == {}
-        assert_recovered(first, admin, platform, "one")
