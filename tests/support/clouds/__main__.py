@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from pathlib import Path
 
@@ -16,4 +17,5 @@ PACKAGES = {package.name: package for package in (AWS, GCP, Package("eks", {}, {
 
 if __name__ == "__main__":
     name, cloud, kubeconfig, *rest = sys.argv[1:]
-    asyncio.run(serve(PACKAGES[name], Store(Path(cloud)), Path(kubeconfig), rest[-1]))
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve(PACKAGES[name], Store(Path(cloud)), Path(kubeconfig), rest[-1]))

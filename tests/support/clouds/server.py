@@ -159,7 +159,11 @@ async def serve(package: Package, store: Store, kubeconfig: Path, engine: str) -
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     print(port, flush=True)  # noqa: T201 - how the engine learns where to connect
-    await server.wait_for_termination()
+    try:
+        await server.wait_for_termination()
+    finally:
+        # An engine that is short of time does not wait for the end: it interrupts.
+        await server.stop(None)
 
 
 def _token(urn: str) -> str:
