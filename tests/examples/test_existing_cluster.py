@@ -13,7 +13,7 @@ from tests.support.examples import EXISTING
 if TYPE_CHECKING:
     from tests.examples.site import Site
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1500)]
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from tests.examples.fleet_life import FleetLife, live_fleet
 if TYPE_CHECKING:
     from tests.examples.site import Site
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1500)]
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from tests.support.examples import GKE
 if TYPE_CHECKING:
     from tests.examples.site import Site
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(7200 if REAL_CLOUD else 600)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(7200 if REAL_CLOUD else 1500)]
 
 if not REAL_CLOUD:
 

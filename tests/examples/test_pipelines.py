@@ -75,6 +75,7 @@ def test_the_operator_runs_every_region_of_the_fleet_and_what_they_share() -> No
 
 
 @pytest.mark.engine
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize(
     ("name", "shell", "command"), [("github", "bash", github_command), ("gitlab", "sh", gitlab_command)]
 )

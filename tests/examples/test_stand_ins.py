@@ -14,7 +14,7 @@ from tests.support.workers import connect
 if TYPE_CHECKING:
     from tests.examples.site import Site
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1500)]
 
 # The engine interrupts the program when a resource has failed; what Python prints then is not looked at here.
 PROGRAM = """
