@@ -29,7 +29,12 @@ if TYPE_CHECKING:
     from tests.support.stack import Stack
     from tools.cluster import LocalCluster
 
-pytestmark = [pytest.mark.engine, pytest.mark.real("pulumi-language-python", "pulumi-resource-kubernetes")]
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.real("pulumi-language-python", "pulumi-resource-kubernetes"),
+    # The first test lives both lives.
+    pytest.mark.timeout(1200),
+]
 
 # What no two runs have in common, or what is no outcome: who is asked for a token, what the scheduler thinks of it.
 _OF_ONE_RUN = frozenset(
