@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 INPUTS, VERSION, MANAGER = "__inputs", "__initialApiVersion", "__fieldManager"
 
+_PATCH_FORCE = "pulumi.com/patchForce"
 _DELETE_SECONDS = 600.0
 _QUOTA_SECONDS = 60.0
 _LOOK_SECONDS = (0.1, 2.0)
@@ -210,8 +211,10 @@ class Objects:
         foreign = [entry for entry in live["metadata"].get("managedFields") or [] if _is_taken_over(entry)]
         if foreign and not preview:
             api.replace_managers(kind, live, _take_over(live["metadata"]["managedFields"], manager))
+        asked = (manifest["metadata"].get("annotations") or {}).get(_PATCH_FORCE)
+        force = str(asked).lower() == "true" or (preview and bool(foreign))
         try:
-            return api.apply(kind, manifest, manager, force=preview and bool(foreign), dry_run=preview)
+            return api.apply(kind, manifest, manager, force=force, dry_run=preview)
         except RefusedError as error:
             if error.status != 409:
                 raise
