@@ -56,7 +56,7 @@ def measure(home: PulumiHome, shared_cluster: LocalCluster, admin: Cluster) -> L
     return live(IN_PROCESS, home, shared_cluster, admin)
 
 
-@pytest.mark.parametrize("language", ["yaml"])
+@pytest.mark.parametrize("language", ["yaml", "typescript"])
 def test_a_platform_is_the_same_whichever_language_declared_it(
     language: str, measure: Life, home: PulumiHome, shared_cluster: LocalCluster, admin: Cluster
 ) -> None:
