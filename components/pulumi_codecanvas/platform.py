@@ -403,7 +403,8 @@ class _Builder:
             },
             "values": self._release_values(private_key),
             "description": self.owner,
-            "atomic": True,
+            # Helm waits for whatever is atomic.
+            "atomic": not args.skip_await,
             "cleanupOnFail": True,
             "maxHistory": MAX_HISTORY,
             "timeout": self._place("timeout"),

@@ -23,6 +23,7 @@ from codecanvas_provider.cluster import (
 )
 from pulumi_codecanvas.keys import fingerprint, normalize_private_key, public_key_pem
 from tests.support.names import unique
+from tests.support.namespaces import make_namespace
 from tests.support.releases import SERVICE_ACCOUNT
 from tests.support.secret_search import find_secrets
 from tests.support.stack import CHECKOUT
@@ -153,6 +154,29 @@ def assert_storage(admin: Cluster, name: str) -> None:
     assert (storage["reclaimPolicy"], storage["allowVolumeExpansion"]) == ("Delete", True)
     snapshots = read(admin, SNAPSHOT_CLASS, f"codecanvas-{name}")
     assert (snapshots["driver"], snapshots["deletionPolicy"]) == ("ebs.csi.aws.com", "Delete")
+
+
+def test_what_is_not_awaited_and_not_tested_passes_and_a_shared_operator_namespace_stays(
+    stack: Stack, admin: Cluster
+) -> None:
+    name, operators = unique("loose"), make_namespace(admin, "shared-operators")
+    stack.set(
+        name,
+        operatorNamespace=operators,
+        createOperatorNamespace=False,
+        skipAwait=True,
+        testConnection=False,
+        values={"nodeSelector": {"no": "such-node"}},
+        storage={"driver": "pd.csi.storage.gke.io", "name": name, "parameters": {"type": "pd-ssd"}, "default": False},
+    )
+    stack.up()
+    outputs = stack.outputs(name)
+    assert {check["status"] for check in outputs["connection"]} == {"Skipped"}
+    assert read(admin, STORAGE_CLASS, name)["parameters"] == {"type": "pd-ssd"}
+    assert read(admin, SNAPSHOT_CLASS, name)["driver"] == "pd.csi.storage.gke.io"
+    stack.destroy()
+    assert read(admin, NAMESPACE, operators)["status"]["phase"] == "Active"
+    assert admin.get(DEPLOYMENT, "codecanvas-operator", operators) is None
 
 
 def test_unusable_private_keys_are_refused_in_preview_with_their_paths(stack: Stack) -> None:
