@@ -135,8 +135,8 @@ class ComputingPlatformArgs(TypedDict, total=False):
     timeout: int
     """Seconds that the Helm release may take to become ready. Defaults to a snippet's `--timeout`, else to 600."""
     skip_await: bool
-    """Do not wait for the release's workloads to become ready; a release that never does is not rolled back then. Defaults
-    to `false`."""
+    """Do not wait for the release's workloads to become ready; a release that never does is not rolled back then.
+    Defaults to `false`."""
 
 
 SECRET_ARGUMENTS = frozenset({"private_key", "chart_password", "kubeconfig", "connection_snippet"})
