@@ -22,7 +22,7 @@ from codecanvas_provider.cluster import (
     Cluster,
 )
 from codecanvas_provider.operator_rollout import SOURCES
-from tests.support.languages import IN_PROCESS, prepare_program
+from tests.support.languages import IN_PROCESS, OTHERS, prepare_program
 from tests.support.stack import CHART, PROJECT, SERVER_URL, Stack, make_stack, name_in
 from tests.support.workers import connect, create_worker
 
@@ -56,7 +56,9 @@ def measure(home: PulumiHome, shared_cluster: LocalCluster, admin: Cluster) -> L
     return live(IN_PROCESS, home, shared_cluster, admin)
 
 
-@pytest.mark.parametrize("language", ["yaml", "typescript"])
+@pytest.mark.parametrize(
+    "language", [pytest.param(name, marks=pytest.mark.real(*tools)) for name, tools in OTHERS.items()]
+)
 def test_a_platform_is_the_same_whichever_language_declared_it(
     language: str, measure: Life, home: PulumiHome, shared_cluster: LocalCluster, admin: Cluster
 ) -> None:

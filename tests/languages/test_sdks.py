@@ -35,6 +35,7 @@ def misspell(program: Path, file: str, directory: Path) -> Path:
     return directory
 
 
+@pytest.mark.real("pulumi-language-nodejs")
 def test_typescript_compiles_and_is_told_what_was_meant(home: PulumiHome, tmp_path: Path) -> None:
     program = prepare_program("typescript", home)
     compiler = str(program / "node_modules" / ".bin" / "tsc")
@@ -45,6 +46,7 @@ def test_typescript_compiles_and_is_told_what_was_meant(home: PulumiHome, tmp_pa
     assert "Did you mean to write 'serverUrl'?" in text
 
 
+@pytest.mark.real("pulumi-language-go")
 def test_go_compiles_and_refuses_an_unknown_field(home: PulumiHome, tmp_path: Path) -> None:
     program = prepare_program("go", home)
     run_tool("go", "vet", "./...", folder=program, environment=os.environ)
@@ -52,6 +54,7 @@ def test_go_compiles_and_refuses_an_unknown_field(home: PulumiHome, tmp_path: Pa
     assert "unknown field ServerUrll" in run_tool("go", "vet", ".", folder=wrong, environment=os.environ, ok=False)
 
 
+@pytest.mark.real("pulumi-language-python")
 def test_python_compiles_and_refuses_an_unknown_argument(home: PulumiHome, tmp_path: Path) -> None:
     program = prepare_program("python-sdk", home)
     python = str(program / "venv" / "bin" / "python")
@@ -66,7 +69,12 @@ def test_python_compiles_and_refuses_an_unknown_argument(home: PulumiHome, tmp_p
     ("language", "file", "expected"),
     [
         ("yaml", "Pulumi.yaml", "serverUrll does not exist"),
-        ("python-sdk", "__main__.py", "unexpected keyword argument 'server_urll'"),
+        pytest.param(
+            "python-sdk",
+            "__main__.py",
+            "unexpected keyword argument 'server_urll'",
+            marks=pytest.mark.real("pulumi-language-python"),
+        ),
         ("python", "__main__.py", "server_urll: there is no such argument; did you mean `server_url`?"),
     ],
 )

@@ -22,7 +22,13 @@ if TYPE_CHECKING:
     from tools.pulumi_home import PulumiHome
 
 IN_PROCESS = "python"
-OTHERS = ("python-sdk", "yaml", "typescript", "go")
+OTHERS = {
+    "python-sdk": ("pulumi-language-python",),
+    "yaml": (),
+    "typescript": ("pulumi-language-nodejs",),
+    "go": ("pulumi-language-go",),
+}
+"""The other languages, each with the tools that make its SDK: a stand-in does not."""
 SECONDS = 900.0
 """How long one step of a preparation may take; the first one in a cache downloads packages and compiles."""
 
