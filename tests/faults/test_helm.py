@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from codecanvas_provider.cluster import DEPLOYMENT, SECRET, Cluster
 from tests.faults.promises import assert_recovered, release_status
+from tests.support.chart_repository import pack_chart, serve_chart
 from tests.support.faults import fault
 from tests.support.names import unique
-from tests.support.stack import CHART
+from tests.support.stack import CHART, CHECKOUT, make_stack, write_program
 from tools.toolchain import ensure
 
 if TYPE_CHECKING:
     from tests.support.stack import Stack
     from tools.cluster import LocalCluster
+    from tools.pulumi_home import PulumiHome
 
 pytestmark = pytest.mark.engine
 
@@ -29,6 +33,59 @@ def helm(cluster: LocalCluster, *arguments: str) -> None:
     line = [str(program), *arguments, "--kubeconfig", str(cluster.kubeconfig)]
     done = subprocess.run(line, check=False, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+@fault(17, "the first install fails on a hook", happens="Helm takes it back, the error names the hook's Job")
+def test_a_failing_hook_leaves_nothing_in_the_way(stack: Stack, admin: Cluster) -> None:
+    platform = unique("eu")
+    stack.set(platform, timeout=15, values={"standIn": {"failingHook": True}})
+    assert "failing-hook" in stack.up(ok=False).text
+    stack.set(platform, values=None, timeout=60)
+    assert_recovered(stack, admin, platform)
+
+
+@fault(
+    18,
+    "chart registry away, or a wrong password",
+    happens="the run says so before the release is touched; where it is installed, the preview does. No password is"
+    " shown",
+    user="correct the password, or wait",
+)
+def test_a_chart_that_cannot_be_had_changes_no_release(stack: Stack, admin: Cluster) -> None:
+    platform, user, password = unique("eu"), "puller", "correct-horse-battery-staple"
+    archive = pack_chart(Path(CHART))
+    with serve_chart(Path(CHART), archive, username=user, password=password) as url:
+        stack.set(platform, chart=Path(CHART).name, chartRepository=url, chartUsername=user)
+        stack.set(platform, chartPassword=stack.seal("wrong-horse"))
+        assert "401" in stack.up(ok=False).text
+    assert "connection refused" in stack.up(ok=False).text
+    assert release_status(admin, platform) == []
+    with serve_chart(Path(CHART), archive, username=user, password=password) as url:
+        stack.set(platform, chartRepository=url, chartPassword=stack.seal(password))
+        assert_recovered(stack, admin, platform)
+    assert "connection refused" in stack.preview(ok=False).text
+    # What goes needs no chart.
+    stack.destroy()
+    texts = [run.text + run.event_log for run in stack.runs]
+    texts += [path.read_text(errors="replace") for path in stack.stack_files()]
+    for text in texts:
+        assert password not in text
+        assert "wrong-horse" not in text
+
+
+@fault(
+    19,
+    "a chart that its values do not fit, by its own schema",
+    happens="the release is refused and the value named; nothing is installed",
+    user="correct `values`",
+)
+def test_values_that_break_the_charts_schema_are_named(stack: Stack, admin: Cluster) -> None:
+    platform = unique("eu")
+    stack.set(platform, values={"replicaCount": "many"})
+    assert "replicaCount" in stack.up(ok=False).text
+    assert release_status(admin, platform) == []
+    stack.set(platform, values=None)
+    assert_recovered(stack, admin, platform)
 
 
 @fault(
@@ -109,3 +166,25 @@ def pod_labels(admin: Cluster, namespace: str) -> dict[str, str]:
     """Give the labels of the operator's pods, as its Deployment has them."""
     labels: dict[str, str] = deployment(admin, namespace)["spec"]["template"]["metadata"]["labels"]
     return labels
+
+
+@fault(23, "the program's directory moved", happens="nothing changes: no path of it is in the state")
+def test_a_moved_program_changes_nothing(
+    home: PulumiHome, shared_cluster: LocalCluster, admin: Cluster, tmp_path: Path
+) -> None:
+    files = {
+        "__main__.py": (CHECKOUT / "__main__.py").read_text(),
+        "worker-pod.yaml": (CHECKOUT / "tools" / "charts" / "worker-pod.yaml").read_text(),
+    }
+    here, there = tmp_path / "here", tmp_path / "there" / "deeper"
+    write_program(here, files)
+    shutil.copytree(CHART, here / "operator")
+    platform = unique("eu")
+    with make_stack(home, shared_cluster.kubeconfig, [admin], program=here) as stack:
+        stack.set(platform, chart="./operator", podTemplate="worker-pod.yaml")
+        stack.up()
+        there.parent.mkdir()
+        here.rename(there)
+        stack.program = stack.cwd = there
+        assert stack.up("--expect-no-changes").changes == {}
+        assert_recovered(stack, admin, platform)
