@@ -1,0 +1,97 @@
+"""Which cluster a platform lands in: told by an argument, the stack's config, or a provider of the program's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from codecanvas_provider.cluster import NAMESPACE, Cluster
+from tests.support.names import unique
+from tests.support.stack import CHART, SERVER_URL, make_stack, write_program
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tools.cluster import LocalCluster
+    from tools.pulumi_home import PulumiHome
+
+pytestmark = pytest.mark.engine
+
+PROGRAM = f"""
+import pulumi
+import pulumi_kubernetes as kubernetes
+from pulumi_codecanvas import ComputingPlatform
+
+config = pulumi.Config()
+there = kubernetes.Provider("there", kubeconfig=config.require_secret("kubeconfig"))
+platform = ComputingPlatform(
+    config.require("name"),
+    server_url="{SERVER_URL}",
+    chart="{CHART}",
+    opts=pulumi.ResourceOptions(providers=[there]),
+)
+pulumi.export("connection", platform.connection)
+"""
+
+
+def merge_kubeconfigs(here: LocalCluster, there: LocalCluster) -> dict[str, Any]:
+    """Write one kubeconfig with the contexts `here`, which is the current one, and `there`."""
+    merged: dict[str, Any] = {"apiVersion": "v1", "kind": "Config", "current-context": "here"}
+    merged |= {"clusters": [], "users": [], "contexts": []}
+    for name, cluster in (("here", here), ("there", there)):
+        kubeconfig = yaml.safe_load(cluster.kubeconfig.read_text())
+        merged["clusters"].append({**kubeconfig["clusters"][0], "name": name})
+        merged["users"].append({**kubeconfig["users"][0], "name": name})
+        merged["contexts"].append({"name": name, "context": {"cluster": name, "user": name}})
+    return merged
+
+
+def place_of(name: str, admin: Cluster, other_admin: Cluster) -> set[str]:
+    """Say in which cluster there is a namespace of this name."""
+    return {place for place, cluster in (("here", admin), ("there", other_admin)) if cluster.get(NAMESPACE, name)}
+
+
+def test_argument_comes_before_config_and_config_before_current_context(
+    home: PulumiHome,
+    shared_cluster: LocalCluster,
+    admin: Cluster,
+    other_cluster: LocalCluster,
+    other_admin: Cluster,
+    tmp_path: Path,
+) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(yaml.safe_dump(merge_kubeconfigs(shared_cluster, other_cluster)))
+    told, configured = unique("told"), unique("configured")
+    with make_stack(home, kubeconfig, [admin, other_admin]) as stack:
+        stack.config["kubernetes:context"] = "there"
+        stack.set(told, context="here")
+        stack.set(configured)
+        stack.up()
+        assert place_of(told, admin, other_admin) == {"here"}
+        assert place_of(configured, admin, other_admin) == {"there"}
+        assert {check["status"] for check in stack.outputs(configured)["connection"]} <= {"Success", "Skipped"}
+
+
+def test_explicit_provider_decides_where_default_providers_are_disabled(
+    home: PulumiHome,
+    shared_cluster: LocalCluster,
+    admin: Cluster,
+    other_cluster: LocalCluster,
+    other_admin: Cluster,
+    tmp_path: Path,
+) -> None:
+    program = write_program(tmp_path / "program", {"__main__.py": PROGRAM})
+    with make_stack(home, shared_cluster.kubeconfig, [admin, other_admin], program=program) as stack:
+        name = unique("provided")
+        stack.config = {
+            "codecanvas:name": name,
+            "codecanvas:kubeconfig": stack.seal(other_cluster.kubeconfig.read_text()),
+            "pulumi:disable-default-providers": ["*"],
+        }
+        stack.up()
+        assert place_of(name, admin, other_admin) == {"there"}
+        assert stack.up("--expect-no-changes").changes == {}
+        stack.destroy()
+        assert place_of(name, admin, other_admin) == set()
