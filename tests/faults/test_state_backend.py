@@ -10,11 +10,15 @@ from tests.faults.promises import assert_recovered
 from tests.support import victims
 from tests.support.faults import fault
 from tests.support.names import unique
+from tests.support.namespaces import make_namespace
+from tests.support.stack import make_stack
 
 if TYPE_CHECKING:
     from codecanvas_provider.cluster import Cluster
     from tests.support.api_proxy import ApiProxy
     from tests.support.stack import Stack
+    from tools.cluster import LocalCluster
+    from tools.pulumi_home import PulumiHome
 
 pytestmark = pytest.mark.engine
 
@@ -59,3 +63,35 @@ def test_a_stale_lock_is_cancelled(proxied: Stack, proxy: ApiProxy, admin: Clust
     assert "pulumi cancel" in refused
     proxied.cancel()
     assert_recovered(proxied, admin, platform)
+
+
+@fault(
+    15,
+    "two stacks on one namespace or release",
+    happens="the second is refused by name, before it touches anything of the first",
+    user="choose another `namespace` or `release_name`",
+)
+def test_a_second_stack_touches_nothing_of_the_first(
+    home: PulumiHome, shared_cluster: LocalCluster, admin: Cluster
+) -> None:
+    platform, shared = unique("eu"), make_namespace(admin, "shared")
+    with make_stack(home, shared_cluster.kubeconfig, [admin]) as first:
+        first.set(platform)
+        first.set("one", namespace=shared, createNamespace=False)
+        first.up()
+        with make_stack(home, shared_cluster.kubeconfig, [admin]) as second:
+            owner = f"organization/codecanvas/{first.name}"
+            second.set("other", namespace=platform)
+            refused = second.up(ok=False).text
+            assert f"the Namespace {platform} exists already and is of the stack {owner}" in refused
+            del second.platforms["other"]
+            second.set("one", namespace=shared, createNamespace=False)
+            refused = second.up(ok=False).text
+            assert f"the PodTemplate one exists already and is of the stack {owner}" in refused
+            del second.platforms["one"]
+            second.set("two", namespace=shared, createNamespace=False)
+            refused = second.up(ok=False).text
+            assert f"namespace {shared} has a Helm release codecanvas-operator already" in refused
+            second.destroy()
+        first.up("--refresh", "--expect-no-changes")
+        assert_recovered(first, admin, platform, "one")
