@@ -34,8 +34,7 @@ GROUPS = {
 }
 """First number of each group."""
 
-_NEVER_RUN = "never tried"
-UNTESTED: dict[int, str] = dict.fromkeys((10, 11, 13), _NEVER_RUN)
+UNTESTED: dict[int, str] = {13: "tried once: a file backend that ran full left a state file that Pulumi could not read"}
 """Numbers that have no test, each with the reason."""
 
 _HEAD = """\
