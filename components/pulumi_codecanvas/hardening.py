@@ -239,4 +239,7 @@ def _not_a_map(path: str, value: object, remedy: str) -> Fault:
 
 
 def _as_text(value: object) -> object:
+    # From a program in another language every number comes as a float.
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return str(value) if isinstance(value, int | float) else value

@@ -68,8 +68,9 @@ def test_owned_labels_keep_the_users_and_win_over_them() -> None:
 
 
 def test_quota_and_limits_turn_numbers_into_quantities() -> None:
-    quota = hardening.resource_quota("eu", namespace="dev", quota={"pods": 40, "requests.cpu": "64"}, **COMMON)
-    assert quota["spec"] == {"hard": {"pods": "40", "requests.cpu": "64"}}
+    asked = {"pods": 40, "requests.cpu": "64", "limits.cpu": 96.0, "cpu": 0.5}
+    quota = hardening.resource_quota("eu", namespace="dev", quota=asked, **COMMON)
+    assert quota["spec"] == {"hard": {"pods": "40", "requests.cpu": "64", "limits.cpu": "96", "cpu": "0.5"}}
     assert quota["metadata"]["namespace"] == "dev"
     limits: dict[str, dict[str, Any]] = {"default": {"cpu": 1.5}, "max": {"memory": "8Gi"}}
     made = hardening.limit_range("eu", namespace="dev", limits=limits, **COMMON)

@@ -49,6 +49,14 @@ def test_what_is_the_same_is_no_difference() -> None:
     assert _compare({"a": [1, {"b": 1.0}]}, {"a": [1, {"b": 1}]}) == {}
 
 
+def test_a_quantity_that_the_api_server_writes_otherwise_is_no_difference() -> None:
+    live = {"resources": {"requests": {"cpu": "4", "memory": "4Gi"}, "limits": {"cpu": "100m"}}}
+    assert _compare(live, {"resources": {"requests": {"cpu": 4, "memory": "4096Mi"}, "limits": {"cpu": 0.1}}}) == {}
+    assert _compare({"hard": {"pods": "4"}}, {"hard": {"pods": 5}}) == {"hard.pods": _KINDS.UPDATE}
+    assert _compare({"limits": {"cpu": "4"}}, {"limits": {"cpu": "four"}}) == {"limits.cpu": _KINDS.UPDATE}
+    assert _compare({"labels": {"cpu": "4"}}, {"labels": {"cpu": 4}}) == {"labels.cpu": _KINDS.UPDATE}
+
+
 def test_what_the_program_never_asked_for_is_no_difference() -> None:
     live = {"metadata": {"name": "eu", "uid": "1"}, "spec": {"hard": {"pods": "5"}}, "status": {}}
     asked = {"metadata": {"name": "eu"}, "spec": {"hard": {"pods": "5"}}}

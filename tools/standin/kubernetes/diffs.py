@@ -10,7 +10,8 @@ from pulumi.runtime.proto import provider_pb2 as proto
 from codecanvas_provider.resource import UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from decimal import Decimal
 
 Path = tuple[str | int, ...]
 
@@ -89,8 +90,25 @@ def _compare(path: Path, old_input: Any, old: Any, new: Any) -> Iterator[tuple[P
         yield from _compare_maps(path, old_input if isinstance(old_input, dict) else {}, old, new)
     elif isinstance(old, list) and isinstance(new, list):
         yield from _compare_lists(path, old, new)
-    elif old != new:
+    elif old != new and not (_holds_quantity(path) and _is_same_quantity(old, new)):
         yield path, _UPDATE
+
+
+def _holds_quantity(path: Path) -> bool:
+    return len(path) > 1 and path[-2] in {"requests", "limits", "hard"}
+
+
+def _is_same_quantity(one: Any, other: Any) -> bool:
+    """Tell whether the API server writes both alike: `cpu: 4` becomes `"4"` there, and `4096Mi` becomes `4Gi`."""
+    # Loaded only where there is a difference, as it takes the whole client along.
+    from kubernetes.utils.quantity import parse_quantity
+
+    parse: Callable[[str], Decimal] = parse_quantity
+    try:
+        # As text, for a float is not the decimal number that somebody wrote.
+        return parse(str(one)) == parse(str(other))
+    except ValueError:
+        return False
 
 
 def _compare_lists(path: Path, old: list[Any], new: list[Any]) -> Iterator[tuple[Path, _Change]]:
