@@ -96,11 +96,11 @@ def test_the_commands_of_a_pipeline_work(
         assert (done.returncode == 0) is ok, done.stdout + done.stderr
         return done.stdout
 
-    assert "dev-namespace" in run("preview", SATURDAY_MORNING)
+    assert f"{name}-namespace" in run("preview", SATURDAY_MORNING)
     run("up", SATURDAY_NIGHT)
     assert stack.outputs()["frozen"] is True
     # In the window the stack differs from what is committed, which is what the drift job reports.
-    assert "dev-freeze-policy" in run("drift", SATURDAY_NIGHT, ok=False)
+    assert f"{name}-freeze-policy" in run("drift", SATURDAY_NIGHT, ok=False)
     run("up", SATURDAY_MORNING)
     assert stack.outputs()["frozen"] is False
     run("drift", SATURDAY_MORNING)
