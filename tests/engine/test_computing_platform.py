@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import base64
-import contextlib
-import gzip
-import json
-import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
 from codecanvas_provider.cluster import CONFIG_MAP, DEPLOYMENT, NAMESPACE, POD, SECRET, Cluster
+from tests.support.command_lines import CommandLines
+from tests.support.helm_records import helm_history, operator_key
 from tests.support.namespaces import make_namespace
 from tests.support.stack import CHECKOUT, make_stack
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.stack import Stack
     from tools.cluster import LocalCluster
     from tools.pulumi_home import PulumiHome
@@ -125,22 +124,22 @@ def test_adopted_namespace_stays_with_foreign_objects(stack: Stack, admin: Clust
 
 def test_private_keys_are_in_plain_text_nowhere_and_old_ones_leave_helm(stack: Stack, admin: Cluster) -> None:
     stack.set("sealed")
-    seen = _CommandLines()
+    seen = CommandLines()
     with seen:
         stack.up()
         stack.preview()
-        first = _operator_key(admin, "sealed")
+        first = operator_key(admin, "sealed")
         pods = _operator_pods(admin, "sealed")
         stack.set("sealed", tokenVersion="2")
         stack.preview("--diff", "--json")
         stack.up()
-        second = _operator_key(admin, "sealed")
+        second = operator_key(admin, "sealed")
         stack.set("sealed", tokenVersion="3")
         stack.up()
-        third = _operator_key(admin, "sealed")
+        third = operator_key(admin, "sealed")
     assert len({first, second, third}) == 3
     assert not pods & _operator_pods(admin, "sealed")
-    history = _helm_history(admin, "sealed")
+    history = helm_history(admin, "sealed")
     assert third in history
     assert first not in history
     assert second not in history
@@ -182,28 +181,6 @@ def test_a_release_that_never_becomes_ready_says_why_and_is_mended_by_the_next_u
     assert stack.outputs("stuck")["release_status"] == "deployed"
 
 
-class _CommandLines:
-    """Collects the command lines of all processes while it is open."""
-
-    def __init__(self) -> None:
-        self.lines: set[str] = set()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(0.1):
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
-                with contextlib.suppress(OSError):
-                    self.lines.add(path.read_text(errors="replace").replace("\0", " "))
-
-
 def _spellings(key: str) -> list[bytes]:
     """The key as somebody could find it: its lines, its body, and both in base64."""
     lines = [line for line in key.splitlines() if line and "-----" not in line]
@@ -212,23 +189,6 @@ def _spellings(key: str) -> list[bytes]:
     return [*(line.encode() for line in lines if len(line) > 20), body.encode(), inside[40:120].encode()]
 
 
-def _operator_key(admin: Cluster, namespace: str) -> str:
-    secrets = [
-        item for item in admin.list_all(SECRET, namespace) if "jwtPrivateKey" in json.dumps(item.get("data", {}))
-    ]
-    assert len(secrets) == 1, [item["metadata"]["name"] for item in secrets]
-    return base64.b64decode(secrets[0]["data"]["jwtPrivateKey"]).decode()
-
-
 def _operator_pods(admin: Cluster, namespace: str) -> set[str]:
     assert admin.list_all(DEPLOYMENT, namespace)
     return {pod["metadata"]["uid"] for pod in admin.list_all(POD, namespace)}
-
-
-def _helm_history(admin: Cluster, namespace: str) -> str:
-    """All revisions that Helm keeps, decoded."""
-    texts = []
-    for secret in admin.list_all(SECRET, namespace, labels="owner=helm"):
-        packed = base64.b64decode(base64.b64decode(secret["data"]["release"]))
-        texts.append(json.dumps(json.loads(gzip.decompress(packed)), ensure_ascii=False).replace("\\n", "\n"))
-    return "\n".join(texts)

@@ -14,7 +14,7 @@ import yaml
 from codecanvas_provider.cluster import DEPLOYMENT, POD, SECRET, Cluster
 from pulumi_codecanvas.keys import generate_private_key, public_key_pem
 from tests.support.command_lines import CommandLines
-from tests.support.helm_history import read_history
+from tests.support.helm_records import helm_history
 from tests.support.names import unique
 from tests.support.secret_search import find_secrets
 from tests.support.stack import CHART, PROJECT, SERVER_URL, make_stack, write_program
@@ -112,7 +112,7 @@ def test_two_snippets_connect_rotate_and_show_nothing(stack: Stack, admin: Clust
     assert operator_secret(admin, odd)["jwtPrivateKey"] == SECOND
     assert not before & operator_pods(admin, odd)
     assert others == operator_pods(admin, operators)
-    history = read_history(admin, odd)
+    history = helm_history(admin, odd)
     assert SECOND in history
     assert FIRST not in history
 
