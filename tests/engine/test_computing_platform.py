@@ -92,8 +92,8 @@ def test_two_clusters_in_one_stack_without_default_providers(
     home: PulumiHome, shared_cluster: LocalCluster, admin: Cluster, other_cluster: LocalCluster, other_admin: Cluster
 ) -> None:
     with make_stack(home, shared_cluster.kubeconfig, [admin, other_admin]) as stack:
-        stack.set("here", kubeconfig=shared_cluster.kubeconfig.read_text())
-        stack.set("there", kubeconfig=other_cluster.kubeconfig.read_text())
+        stack.set("here", kubeconfig=stack.seal(shared_cluster.kubeconfig.read_text()))
+        stack.set("there", kubeconfig=stack.seal(other_cluster.kubeconfig.read_text()))
         stack.config["pulumi:disable-default-providers"] = ["*"]
         stack.up()
         assert admin.get(NAMESPACE, "here")

@@ -25,13 +25,13 @@ from tests.support.names import unique
 from tests.support.secret_search import find_secrets, without_sealed
 from tests.support.stack import CHART, SERVER_URL, Stack, make_stack
 from tests.support.waiting import wait_for
+from tools.pulumi_home import PulumiHome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from codecanvas_provider.cluster import Cluster
     from tools.cluster import LocalCluster
-    from tools.pulumi_home import PulumiHome
 
 pytestmark = pytest.mark.engine
 
@@ -230,9 +230,9 @@ def _find_plugins() -> list[psutil.Process]:
 
 
 @pytest.fixture(scope="module")
-def life(
-    home: PulumiHome, shared_cluster: LocalCluster, admin: Cluster, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Life]:
+def life(shared_cluster: LocalCluster, admin: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
+    # All of its files are searched: those of other tests' stacks are not to be among them.
+    home = PulumiHome(tmp_path_factory.mktemp("pulumi"))
     with make_stack(home, shared_cluster.kubeconfig, [admin], stem="secrets") as stack:
         lived = Life(stack, shared_cluster, admin, tmp_path_factory.mktemp("scratch"))
         lived.live()
