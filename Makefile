@@ -6,6 +6,9 @@ MAKEFLAGS += --no-print-directory
 PY := .venv/bin/python
 READY := .venv/.ready
 SOURCES := components provider tools tests
+# How many test files run at a time; each worker has a cluster and a Pulumi home of its own, some 2 GB.
+WORKERS ?= 2
+PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 export UV_PYTHON_DOWNLOADS := never
 
 .PHONY: help setup tools up down pulumi examples example-eks example-gke example-existing-cluster example-fleet test \
@@ -20,6 +23,7 @@ help: ## List the targets and what steers them
 	@echo '  CODECANVAS_CACHE           where tools and local clusters are kept, instead of the cache folder of the user'
 	@echo '  CODECANVAS_KUBECONFIG      a cluster of your own for `make up`, instead of the local one'
 	@echo '  CODECANVAS_TOOL_<NAME>     an executable to use, as in CODECANVAS_TOOL_PULUMI=/usr/bin/pulumi'
+	@echo '  WORKERS                    how many test files run at a time (2)'
 	@echo '  CODECANVAS_STAND_INS=1     take the stand-ins of tools/standin even where the real tools can be had'
 	@echo '  CODECANVAS_OFFLINE=1       do not even try to download official releases'
 	@echo '  CODECANVAS_RELEASE_MIRROR  where to download them: https://HOST/PATH is read from <mirror>/HOST/PATH'
@@ -60,23 +64,23 @@ examples: tools ## All of them, one after the other
 
 test: tools ## Run all tests
 	@echo 'test: everything'
-	@$(PY) -m pytest
+	@$(PYTEST)
 
 test-unit: $(READY) ## Run the unit tests
 	@echo 'test: tests/unit'
-	@$(PY) -m pytest tests/unit
+	@$(PYTEST) tests/unit
 
 test-engine: tools ## Run the tests on the real engine and a real API server
 	@echo 'test: tests/engine'
-	@$(PY) -m pytest tests/engine
+	@$(PYTEST) tests/engine
 
 test-examples: tools ## Run the tests of the examples
 	@echo 'test: tests/examples'
-	@$(PY) -m pytest tests/examples
+	@$(PYTEST) tests/examples
 
 test-faults: tools ## Try every fault of docs/reliability.md
 	@echo 'test: faults'
-	@$(PY) -m pytest -m 'fault and not slow'
+	@$(PYTEST) -m 'fault and not slow'
 
 reliability: $(READY) ## Write docs/reliability.md from the registrations of the tests
 	@$(PY) -m tests.support.faults
