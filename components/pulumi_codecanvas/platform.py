@@ -27,6 +27,7 @@ from pulumi_codecanvas.errors import Fault, InvalidArgumentsError
 from pulumi_codecanvas.hooks import Hooks, settle_hooks
 from pulumi_codecanvas.keys import private_key_faults, public_key_pem
 from pulumi_codecanvas.manifests import PATCH_FORCE, STACK_ANNOTATION
+from pulumi_codecanvas.outputs import gathered_outputs
 from pulumi_codecanvas.pod_template import pod_template_object, render_yaml
 from pulumi_codecanvas.resources import (
     CodeCanvasProvider,
@@ -114,7 +115,9 @@ class ComputingPlatform(pulumi.ComponentResource):
         """
         checked = _check(resource_name, {**(args or {}), **kwargs})
         super().__init__("codecanvas:index:ComputingPlatform", resource_name, {}, opts)
-        for name, value in _Builder(self, checked).build().items():
+        with gathered_outputs():
+            built = _Builder(self, checked).build()
+        for name, value in built.items():
             setattr(self, name, pulumi.Output.from_input(value))
         # Pulumi's SDK writes registered outputs into its debug events, secret ones in plain text. Named as in the
         # schema, so that the state is the same whichever language declared the platform.

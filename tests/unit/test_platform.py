@@ -99,6 +99,19 @@ def opened(value: Any) -> Any:
     return value["value"]
 
 
+def test_a_platform_leaves_the_sdk_few_outputs_to_wait_for(seen: Seen) -> None:
+    added: list[int] = []
+
+    async def program() -> None:
+        before = len(SETTINGS.outputs)
+        ComputingPlatform("eu", server_url=URL)
+        added.append(len(SETTINGS.outputs) - before)
+
+    asyncio.get_event_loop().run_until_complete(run_pulumi_func(program))
+    assert seen.resources
+    assert 0 < added[0] <= 30
+
+
 def test_a_platform_has_few_children(seen: Seen) -> None:
     declare(server_url=URL)
     assert {token: args.name for token, args in seen.resources.items()} == {
