@@ -245,7 +245,7 @@ class _Builder:
                 custom_timeouts=pulumi.CustomTimeouts(delete=f"{max(args.stop_timeout, NAMESPACE_SECONDS)}s"),
                 hooks=self._reclaim_namespace("namespace", "create_namespace"),
             )
-            home = KubernetesObject(
+            home = KubernetesObject.declare(
                 f"{self.stem}-namespace",
                 manifest,
                 pulumi.ResourceOptions.merge(self._options(), options),
@@ -260,7 +260,7 @@ class _Builder:
                 self.operator_namespace, labels=self.labels, annotations=self.annotations
             )
             hooks = self._reclaim_namespace("operator-namespace", "create_operator_namespace")
-            self.operator_home = KubernetesObject(
+            self.operator_home = KubernetesObject.declare(
                 name,
                 manifest,
                 pulumi.ResourceOptions.merge(self._options(), pulumi.ResourceOptions(hooks=hooks)),
@@ -274,7 +274,7 @@ class _Builder:
     def _add_key(self) -> ConnectionKey | None:
         if self.snippet is not None:
             return None
-        return ConnectionKey(
+        return ConnectionKey.declare(
             f"{self.stem}-key",
             token_version=self.args.token_version,
             private_key=self.args.private_key,
@@ -319,7 +319,7 @@ class _Builder:
     def _object(self, suffix: str, manifest: Mapping[str, Any], opts: pulumi.ResourceOptions) -> KubernetesObject:
         """Register an object; one that an interrupted run left is made way for."""
         options = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(hooks=self.reclaim))
-        return KubernetesObject(f"{self.stem}-{suffix}", manifest, options)
+        return KubernetesObject.declare(f"{self.stem}-{suffix}", manifest, options)
 
     def _add_hardening(self) -> None:
         """Register service accounts, quota, limits, network policy and storage classes."""
@@ -422,7 +422,7 @@ class _Builder:
             # In place: another one of its name cannot be there at the same time.
             pulumi.ResourceOptions(hooks=hooks, delete_before_replace=True),
         )
-        return HelmRelease(f"{self.stem}-release", props, options)
+        return HelmRelease.declare(f"{self.stem}-release", props, options)
 
     def _release_values(self, private_key: Any) -> Any:
         """The release's values: a snippet's with the user's on top, or the user's under ours."""
@@ -465,7 +465,7 @@ class _Builder:
             "forceDelete": args.force_delete,
             "retainVolumes": args.retain_volumes,
         }
-        return DevEnvironments(f"{self.stem}-environments", props, self._options(after=after))
+        return DevEnvironments.declare(f"{self.stem}-environments", props, self._options(after=after))
 
     def _add_test(self, release: HelmRelease, fingerprint: Any, *, after: list[pulumi.Resource]) -> ConnectionTest:
         args = self.args
@@ -487,7 +487,7 @@ class _Builder:
             "timeout": self._place("timeout"),
             "triggers": {"revision": release.status_of_release.apply(lambda status: status.get("revision"))},
         }
-        return ConnectionTest(f"{self.stem}-test", props, self._options(after=[*after, *self.classes]))
+        return ConnectionTest.declare(f"{self.stem}-test", props, self._options(after=[*after, *self.classes]))
 
     def _application_values(self, public_key: Any) -> Any:
         """Give what the application needs to know; nothing where a snippet shows that it knows the platform."""

@@ -2,6 +2,9 @@
 
 Kubernetes objects are registered by type token: the typed `pulumi_kubernetes` modules cost a second of
 start-up and add nothing to manifests that the pure modules already made.
+
+The children have no constructors of their own: Pulumi's SDK then records the line of the program that declared the
+platform as where they come from, and not one in here.
 """
 
 from __future__ import annotations
@@ -23,11 +26,13 @@ KUBERNETES_VERSION = "4.30.0"
 class KubernetesObject(pulumi.CustomResource):
     """One object in the cluster, given as its manifest."""
 
-    def __init__(self, name: str, manifest: Mapping[str, Any], opts: pulumi.ResourceOptions) -> None:
+    @classmethod
+    def declare(cls, name: str, manifest: Mapping[str, Any], opts: pulumi.ResourceOptions) -> KubernetesObject:
+        """Register the object of a manifest."""
         token = f"kubernetes:{_group_version(manifest['apiVersion'])}:{manifest['kind']}"
         options = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(version=KUBERNETES_VERSION), opts)
         bind_hooks(opts.hooks, token, name)
-        super().__init__(token, name, dict(manifest), options)
+        return cls(token, name, dict(manifest), options)
 
     @property
     def uid(self) -> pulumi.Output[str | None]:
@@ -38,11 +43,13 @@ class KubernetesObject(pulumi.CustomResource):
 class HelmRelease(pulumi.CustomResource):
     """A Helm release through the kubernetes plugin."""
 
-    def __init__(self, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions) -> None:
+    @classmethod
+    def declare(cls, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions) -> HelmRelease:
+        """Register a release; `props` are the kubernetes plugin's inputs."""
         options = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(version=KUBERNETES_VERSION), opts)
         token = "kubernetes:helm.sh/v3:Release"  # noqa: S105 - a type token
         bind_hooks(opts.hooks, token, name)
-        super().__init__(token, name, {"version": None, **props, "status": None}, options)
+        return cls(token, name, {"version": None, **props, "status": None}, options)
 
     @property
     def status_of_release(self) -> pulumi.Output[dict[str, Any]]:
@@ -73,7 +80,9 @@ class CodeCanvasProvider(pulumi.ProviderResource):
 class ConnectionKey(pulumi.CustomResource):
     """The key pair of a connection. A changed `tokenVersion` or `privateKey` replaces it."""
 
-    def __init__(self, name: str, *, token_version: str, private_key: Any, opts: pulumi.ResourceOptions) -> None:
+    @classmethod
+    def declare(cls, name: str, *, token_version: str, private_key: Any, opts: pulumi.ResourceOptions) -> ConnectionKey:
+        """Register a key: a new one, or `private_key` where that is given."""
         props = {
             "tokenVersion": token_version,
             "privateKey": None if private_key is None else pulumi.Output.secret(private_key),
@@ -83,7 +92,7 @@ class ConnectionKey(pulumi.CustomResource):
         secret = pulumi.ResourceOptions(additional_secret_outputs=["privateKey"])
         token = "codecanvas:index:ConnectionKey"  # noqa: S105 - a type token
         bind_hooks(opts.hooks, token, name)
-        super().__init__(token, name, props, pulumi.ResourceOptions.merge(_ours(opts), secret))
+        return cls(token, name, props, pulumi.ResourceOptions.merge(_ours(opts), secret))
 
     @property
     def key_pem(self) -> pulumi.Output[str]:
@@ -104,15 +113,19 @@ class ConnectionKey(pulumi.CustomResource):
 class DevEnvironments(pulumi.CustomResource):
     """The dev environments of a platform: stopped by a freeze, guarded and emptied by a delete."""
 
-    def __init__(self, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions) -> None:
-        super().__init__("codecanvas:index:DevEnvironments", name, dict(props), _ours(opts))
+    @classmethod
+    def declare(cls, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions) -> DevEnvironments:
+        """Register them; `props` are the inputs."""
+        return cls("codecanvas:index:DevEnvironments", name, dict(props), _ours(opts))
 
 
 class ConnectionTest(pulumi.CustomResource):
     """The named checks of a connection."""
 
-    def __init__(self, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions) -> None:
-        super().__init__("codecanvas:index:ConnectionTest", name, {**props, "checks": None}, _ours(opts))
+    @classmethod
+    def declare(cls, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions) -> ConnectionTest:
+        """Register the checks; `props` are the inputs."""
+        return cls("codecanvas:index:ConnectionTest", name, {**props, "checks": None}, _ours(opts))
 
     @property
     def results(self) -> pulumi.Output[list[dict[str, str]]]:
