@@ -34,6 +34,9 @@ UNUSABLE = 2
 
 _AT_A_TIME = 8
 _ASKED = ("kubeconfig", "context", "namespace", "platformName", "operatorNamespace", "releaseName", "freezeMode")
+_WIDE = 240
+"""Columns of what is not shown on a terminal."""
+
 _COLOURS = {"Success": "green", "Failed": "red", "Skipped": "yellow"}
 
 app = typer.Typer(
@@ -58,7 +61,7 @@ def status(stack: Stack = None, cwd: Directory = None, as_json: AsJson = False) 
     if as_json:
         _print_json(rows)
     elif rows:
-        Console().print(_status_table(rows))
+        _print_table(_status_table(rows))
         for row in rows:
             _complain([f"{row['platformName']}: {problem}" for problem in row["problems"]])
     else:
@@ -86,7 +89,7 @@ def test(
     if as_json:
         _print_json(checks)
     else:
-        Console().print(_check_table(checks))
+        _print_table(_check_table(checks))
     if any(check["status"] == "Failed" for check in checks):
         raise typer.Exit(NOT_WELL)
 
@@ -259,10 +262,19 @@ async def _run_checks(given: dict[str, Any]) -> list[dict[str, str]]:
     return checks
 
 
+def _print_table(table: Table) -> None:
+    console = Console()
+    if not console.is_terminal:
+        # A log or a pipe has no right edge; names cut in two could not be searched for.
+        console.width = max(console.width, _WIDE)
+    console.print(table)
+
+
 def _status_table(rows: Sequence[dict[str, Any]]) -> Table:
-    table = Table()
+    # As kubectl's, without lines: they would take the room that the words need on 80 columns.
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for title in ("Platform", "Namespace", "Frozen", "Running", "Operator", "Key", "Chart", "Last test"):
-        table.add_column(title, overflow="fold")
+        table.add_column(title, overflow="fold", min_width=len(title))
     for row in rows:
         table.add_row(
             Text(str(row["platformName"])),

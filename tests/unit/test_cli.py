@@ -95,6 +95,20 @@ def test_status_tells_what_is_not_well_and_ends_with_1(
     assert problem in found
 
 
+def test_headings_of_the_status_are_whole_on_a_narrow_terminal(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    heading = run([state()], "status").stdout.splitlines()[0]
+    for title in ("Platform", "Namespace", "Frozen", "Running", "Operator", "Key", "Chart", "Last test"):
+        assert title in heading
+
+
+def test_a_log_shows_names_in_one_piece(run: Any) -> None:
+    name = "a-platform-with-a-name-as-long-as-kubernetes-lets-it-be-in-fact"
+    shown = run([state()], "status", platformName=name, namespace=name)
+    assert shown.stdout.count(name) == 2
+
+
 def test_status_never_prints_a_kubeconfig(run: Any) -> None:
     sealed = state(kubeconfig="kubeconfig with s3cret")
     for options in ((), ("--json",)):
