@@ -1,6 +1,7 @@
 """`codecanvas`: how the computing platforms of a Pulumi stack are, told by the cluster itself. Changes nothing.
 
-Exit codes: 0 all is well; 1 a platform is not well or a check failed; 2 wrong usage, or the stack cannot be read.
+Exit codes: 0 all is well; 1 a platform is not well, a check failed, or a state is damaged; 2 wrong usage, or
+the stack cannot be read.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from codecanvas_provider.permissions import ALL_RULES
 from codecanvas_provider.platform_status import PlatformStatus
 from codecanvas_provider.resource import Context
 from codecanvas_provider.roles import make_roles
-from codecanvas_provider.stack_state import PlatformState, StackError, read_platforms
+from codecanvas_provider.stack_state import PlatformState, StackError, locate_files, read_platforms
+from codecanvas_provider.state_files import plan_recovery
 from codecanvas_provider.waiting import settle
 from pulumi_codecanvas.errors import CodeCanvasError
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 NOT_WELL = 1
-"""Exit code: a platform is not well, or a check failed."""
+"""Exit code: a platform is not well, a check failed, or a state is damaged."""
 UNUSABLE = 2
 """Exit code: wrong usage, or the stack cannot be read."""
 
@@ -41,8 +43,8 @@ _COLOURS = {"Success": "green", "Failed": "red", "Skipped": "yellow"}
 
 app = typer.Typer(
     help="Computing platforms for JetBrains CodeCanvas: how those of a Pulumi stack are. Changes nothing.\n\n"
-    "Exit codes: 0 all is well; 1 a platform is not well or a check failed; 2 wrong usage, or the stack cannot be"
-    " read.",
+    "Exit codes: 0 all is well; 1 a platform is not well, a check failed, or a state is damaged; 2 wrong usage, or"
+    " the stack cannot be read.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -136,6 +138,21 @@ def _no_values(name: str) -> str:
         f"platform {name} has no such values: either `pulumi up` did not come to it yet, or it is connected by a"
         " snippet, and so known to the application already"
     )
+
+
+@app.command("find-state")
+def find_state(stack: Stack = None, cwd: Directory = None) -> None:
+    """Find the newest whole state where a file backend ran full, and print the commands that put it back.
+
+    What is printed is a shell script: read it, then run it. Shows nothing of what the state holds.
+    """
+    try:
+        found = plan_recovery(locate_files(stack, cwd))
+    except CodeCanvasError as error:
+        _give_up(str(error))
+    typer.echo("\n".join(found.script))
+    if found.commands:
+        raise typer.Exit(NOT_WELL)
 
 
 @app.command()

@@ -57,6 +57,10 @@ _KINDS = {
 # What every namespace has from the start.
 _INNATE = frozenset({"ConfigMap kube-root-ca.crt", "ServiceAccount default"})
 
+_EMPTY_IT = (
+    "where an update whose state was lost made it, and nobody works in it yet: `kubectl delete namespace {name}`"
+)
+
 _FIELDS: dict[str, Field] = {
     **CLUSTER_FIELDS,
     "namespace": Field(str, "The object's namespace; none for a cluster-wide one."),
@@ -111,7 +115,7 @@ class Leftovers:
             held = await in_thread(context, namespace_holders, cluster, name)
             held = [thing for thing in held if thing not in _INNATE]
             if held:
-                return f"and is not empty ({', '.join(held[:3])})"
+                return f"and is not empty ({', '.join(held[:3])}); {_EMPTY_IT.format(name=name)}"
         await in_thread(context, cluster.delete, kind, name, namespace, seen=found)
         deadline = Deadline(PATIENCE)
         while await in_thread(context, cluster.get, kind, name, namespace, metadata_only=True):

@@ -1,12 +1,20 @@
-"""The platforms of a Pulumi stack, read from its state through the Pulumi CLI: works with every backend."""
+"""The platforms of a Pulumi stack, read from its state through the Pulumi CLI: works with every backend.
+
+And where a file backend keeps that state.
+"""
 
 from __future__ import annotations
 
 import json
 import subprocess
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
+import yaml
+
+from codecanvas_provider.state_files import StateFiles
 from pulumi_codecanvas.errors import CodeCanvasError
 
 if TYPE_CHECKING:
@@ -19,6 +27,9 @@ TEST = "codecanvas:index:ConnectionTest"
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
 """The key by which Pulumi marks a special value, such as a secret, in a state."""
 _SECONDS = 120
+_FILES = "file://"
+_SIGNS_OF_DAMAGE = ("failed to load checkpoint", "unexpected end of JSON input")
+_ADVICE = "on a backend that ran full, `codecanvas find-state` tells how it comes back"
 
 
 class StackError(CodeCanvasError):
@@ -68,6 +79,29 @@ def read_platforms(stack: str | None, directory: str | None) -> list[PlatformSta
     return platforms
 
 
+def locate_files(stack: str | None, directory: str | None) -> StateFiles:
+    """Find out where a file backend keeps a stack, without reading its state.
+
+    Args:
+        stack: the stack's name; None: the one that is selected.
+        directory: of the Pulumi project; None: the current one.
+
+    Raises:
+        StackError: there is no such backend, project or stack.
+    """
+    url = str(json.loads(_pulumi("whoami", "--json", directory=directory)).get("url"))
+    if not url.startswith(_FILES):
+        raise StackError(f"the backend {url} is no folder; only one that runs full leaves files that are cut off")
+    here = Path(directory or ".").resolve()
+    root = here / Path(unquote(url.removeprefix(_FILES).partition("?")[0])).expanduser()
+    try:
+        name = stack or _pulumi("stack", "--show-name", directory=directory).strip()
+    except StackError:
+        raise StackError("pulumi does not say which stack is selected; name it with --stack") from None
+    *_, project, short = ("", *name.split("/"))
+    return StateFiles(root, project or _find_project(here), short)
+
+
 def find_platforms(resources: Iterable[dict[str, Any]]) -> list[PlatformState]:
     """Find the platforms among the resources of an exported stack."""
     # What waits for its deletion after a replacement is not the platform any more.
@@ -95,9 +129,17 @@ def _platform(component: dict[str, Any], children: list[dict[str, Any]]) -> Plat
 
 
 def _export(stack: str | None, directory: str | None, *options: str) -> list[dict[str, Any]]:
-    command = ["pulumi", "stack", "export", *options, "--non-interactive"]
-    command += ["--stack", stack] if stack else []
-    command += ["--cwd", directory] if directory else []
+    exported = _pulumi("stack", "export", *options, *(["--stack", stack] if stack else []), directory=directory)
+    try:
+        resources: list[dict[str, Any]] = (json.loads(exported).get("deployment") or {}).get("resources") or []
+    except ValueError:
+        raise StackError("pulumi gave a stack that is no JSON; update the Pulumi CLI") from None
+    return resources
+
+
+def _pulumi(*arguments: str, directory: str | None) -> str:
+    """Run a command of Pulumi's that only reads; give what it printed."""
+    command = ["pulumi", *arguments, "--non-interactive", *(["--cwd", directory] if directory else [])]
     try:
         done = subprocess.run(  # noqa: S603 - no shell; the stack's name is one argument
             command, capture_output=True, text=True, check=False, timeout=_SECONDS
@@ -109,12 +151,22 @@ def _export(stack: str | None, directory: str | None, *options: str) -> list[dic
             f"pulumi did not give the stack within {_SECONDS} s; see whether its backend answers"
         ) from None
     if done.returncode:
-        raise StackError(f"pulumi cannot read the stack: {done.stderr.strip().removeprefix('error: ')}")
-    try:
-        resources: list[dict[str, Any]] = (json.loads(done.stdout).get("deployment") or {}).get("resources") or []
-    except ValueError:
-        raise StackError("pulumi gave a stack that is no JSON; update the Pulumi CLI") from None
-    return resources
+        error = done.stderr.strip().removeprefix("error: ")
+        advice = f"; {_ADVICE}" if any(sign in error for sign in _SIGNS_OF_DAMAGE) else ""
+        raise StackError(f"pulumi cannot read the stack: {error}{advice}")
+    return done.stdout
+
+
+def _find_project(directory: Path) -> str:
+    """Give the name of the Pulumi project that a directory is in."""
+    for folder in (directory, *directory.parents):
+        for path in (folder / "Pulumi.yaml", folder / "Pulumi.yml", folder / "Pulumi.json"):
+            if path.is_file():
+                try:
+                    return str(yaml.safe_load(path.read_text())["name"])
+                except (OSError, yaml.YAMLError, TypeError, LookupError):
+                    raise StackError(f"{path} cannot be read; mend it") from None
+    raise StackError(f"there is no Pulumi.yaml in {directory} or above; name the project's directory with --cwd")
 
 
 def _is_secret(value: object) -> bool:

@@ -2,25 +2,165 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from codecanvas_provider.cli import NOT_WELL
+from codecanvas_provider.cluster import NAMESPACE
+from codecanvas_provider.state_files import read_copy
 from tests.faults.promises import assert_recovered
-from tests.support import victims
+from tests.support import small_disk, victims
 from tests.support.faults import fault
 from tests.support.names import unique
 from tests.support.namespaces import make_namespace
-from tests.support.stack import make_stack
+from tests.support.stack import Run, make_stack
+from tests.support.waiting import wait_for
+from tools.pulumi_home import PulumiHome
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from codecanvas_provider.cluster import Cluster
     from tests.support.api_proxy import ApiProxy
+    from tests.support.small_disk import SmallDisk
     from tests.support.stack import Stack
     from tools.cluster import LocalCluster
-    from tools.pulumi_home import PulumiHome
 
 pytestmark = pytest.mark.engine
+
+
+def run_printed(stack: Stack) -> str:
+    """Run what `codecanvas find-state` prints, as it stands, and give it."""
+    printed = run_beside(stack, "codecanvas", "find-state")
+    assert printed.exit_code == NOT_WELL, printed.text
+    done = run_beside(stack, "sh", "-e", stdin=printed.stdout)
+    assert done.ok, printed.text + done.text
+    assert run_beside(stack, "codecanvas", "find-state").ok
+    return printed.stdout
+
+
+def run_beside(stack: Stack, *line: str, stdin: str = "") -> Run:
+    """Run a command that is not Pulumi's in the stack's project."""
+    done = subprocess.run(
+        line, cwd=stack.project, env=stack.environment, input=stdin, capture_output=True, text=True, check=False
+    )
+    stack.runs.append(Run(line, done.returncode, done.stdout, done.stderr))
+    return stack.runs[-1]
+
+
+def is_cut_off(path: Path) -> bool:
+    return path.is_file() and read_copy(path) is None
+
+
+def state_file(stack: Stack) -> Path:
+    return stack.home.state / ".pulumi" / "stacks" / "codecanvas" / f"{stack.name}.json"
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """Give the file system of the backend of `small`."""
+    with small_disk.mount(tmp_path / "pulumi" / "state") as mounted:
+        yield mounted
+
+
+@pytest.fixture
+def small(tmp_path: Path, disk: SmallDisk, proxy: ApiProxy, admin: Cluster) -> Iterator[Stack]:
+    """Give a stack whose backend is on a small disk."""
+    home = PulumiHome(tmp_path / "pulumi")
+    assert home.state == disk.root
+    with make_stack(home, proxy.kubeconfig, [admin]) as made:
+        yield made
+        # While its backend is still there.
+        made.destroy()
+
+
+@fault(
+    13,
+    "state backend full",
+    happens="on a file backend, Pulumi leaves its state file cut off, and with several resources at work the `.bak`"
+    " beside it, too. `codecanvas find-state` finds the newest whole state among all that Pulumi keeps and prints the"
+    " commands that put it back; the next `up` makes anew what that one does not know. A namespace that is not empty"
+    " and that no whole state knows is refused by name, with the command that removes it",
+    user="make room; `codecanvas find-state`, and run what it prints (`cp ...`, `pulumi cancel` where the lock stayed,"
+    " `pulumi stack import` of an empty state where none is whole); then `pulumi up`",
+)
+def test_a_backend_that_runs_full_in_an_update_goes_back_to_the_copy_beside_it(
+    small: Stack, disk: SmallDisk, proxy: ApiProxy, admin: Cluster
+) -> None:
+    platform = unique("eu")
+    small.set(platform, timeout=20)
+    hold = proxy.hold("POST", "/deployments", after=True)
+    with small.start("up", "--skip-preview", "--yes") as running:
+        hold.wait(running)
+        with disk.kept_full():
+            hold.release()
+            run = running.wait()
+    assert not run.ok
+    assert "no space left on device" in run.text
+    assert is_cut_off(state_file(small))
+    told = run_beside(small, "codecanvas", "status")
+    assert "`codecanvas find-state` tells how it comes back" in told.stderr
+    assert f"cp {state_file(small)}.bak {state_file(small)}" in run_printed(small)
+    assert f"{platform}-release" not in small.names()
+    assert "it is taken over" in assert_recovered(small, admin, platform).text
+
+
+@fault(13)
+def test_a_backend_that_is_full_from_the_start_changes_nothing(small: Stack, disk: SmallDisk, admin: Cluster) -> None:
+    platform = unique("eu")
+    small.set(platform)
+    with disk.kept_full():
+        run = small.up(ok=False)
+    assert "no space left on device" in run.text
+    assert run.changes == {}
+    assert admin.get(NAMESPACE, platform) is None
+    # What it could not write of its lock stays, and counts as one.
+    assert "unexpected end of JSON input" in small.up(ok=False).text
+    assert "pulumi cancel" in run_printed(small)
+    assert_recovered(small, admin, platform)
+
+
+@fault(13)
+@pytest.mark.parametrize("known", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["later", "first"])
+def test_a_backend_that_stays_full_goes_back_to_the_end_of_the_last_update(
+    small: Stack, disk: SmallDisk, proxy: ApiProxy, admin: Cluster, *, known: bool
+) -> None:
+    platforms = [unique("eu"), unique("us")]
+    for platform in platforms:
+        small.set(platform, timeout=20)
+    if known:
+        small.up()
+        for platform in platforms:
+            small.set(platform, tokenVersion="2")
+    hold = proxy.hold("PATCH" if known else "POST", "/deployments", after=True)
+    with small.start("up", "--skip-preview", "--yes") as running:
+        hold.wait(running)
+        with disk.kept_full():
+            hold.release()
+            wait_for(
+                lambda: is_cut_off(state_file(small)) and is_cut_off(Path(f"{state_file(small)}.bak")),
+                "the state and its copy to be cut off",
+                120,
+            )
+            # As when the time of a CI job is over.
+            victims.kill(running)
+            running.wait()
+    printed = run_printed(small)
+    assert "pulumi cancel" in printed
+    assert f"/{small.name}" in printed
+    if known:
+        assert "The newest whole copy is of " in printed
+    else:
+        assert "pulumi stack import" in printed
+        refused = small.up(ok=False).text
+        for platform in platforms:
+            assert f"nobody works in it yet: `kubectl delete namespace {platform}`" in refused
+            admin.delete(NAMESPACE, platform)
+        wait_for(lambda: not any(admin.get(NAMESPACE, platform) for platform in platforms), "both namespaces to go")
+    assert_recovered(small, admin, *platforms)
 
 
 @fault(

@@ -34,10 +34,7 @@ GROUPS = {
 }
 """First number of each group."""
 
-UNTESTED: dict[int, str] = {
-    13: "tried, not recovered from: a file backend that runs full in an `up` left its state file cut off, which Pulumi"
-    " cannot read, or the `.bak` beside it empty; `.pulumi/backups` keeps the states of earlier runs",
-}
+UNTESTED: dict[int, str] = {}
 """Numbers that have no test, each with the reason."""
 
 _HEAD = """\

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,25 @@ class SmallDisk:
         with (self.root / _BALLAST).open("ab", buffering=0) as ballast, contextlib.suppress(OSError):
             while True:
                 ballast.write(bytes(4096))
+
+    @contextlib.contextmanager
+    def kept_full(self) -> Iterator[None]:
+        """Leave no byte free, and take what becomes free, until the end of the `with` block."""
+        stop = threading.Event()
+
+        def eat() -> None:
+            while not stop.wait(0.01):
+                self.fill()
+
+        self.fill()
+        thread = threading.Thread(target=eat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+            self.free()
 
     def free(self) -> None:
         """Make room again."""

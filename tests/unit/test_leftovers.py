@@ -56,7 +56,10 @@ def test_a_namespace_goes_only_when_it_holds_nothing(cluster: FakeCluster) -> No
     cluster.put(CONFIG_MAP, {"metadata": {"name": "kube-root-ca.crt"}}, "eu")
     cluster.put(SERVICE_ACCOUNT, {"metadata": {"name": "default"}}, "eu")
     cluster.put(CONFIG_MAP, {"metadata": {"name": "work"}}, "eu")
-    assert clear(cluster, NAMESPACE) == {"cleared": False, "reason": "and is not empty (ConfigMap work)"}
+    found = clear(cluster, NAMESPACE)
+    assert found["cleared"] is False
+    assert found["reason"].startswith("and is not empty (ConfigMap work); ")
+    assert "`kubectl delete namespace eu`" in found["reason"]
     assert cluster.find(NAMESPACE, "eu")
     cluster.delete(CONFIG_MAP, "work", "eu")
     assert clear(cluster, NAMESPACE)["cleared"]
