@@ -168,7 +168,8 @@ def _comparable(value: Any) -> Any:
         # What a controller has made of the object by now is a matter of time.
         return {key: _comparable(item) for key, item in value.items() if key not in _OF_ONE_RUN and item != []}
     if isinstance(value, list):
-        return [_comparable(item) for item in value if not _is_a_controllers(item)]
+        items = [_comparable(item) for item in value if not _is_a_controllers(item)]
+        return sorted(items, key=_writer) if items and all(map(_writer, items)) else items
     if isinstance(value, str):
         return _comparable_text(value)
     return value
@@ -177,6 +178,13 @@ def _comparable(value: Any) -> Any:
 def _is_a_controllers(item: Any) -> bool:
     """Tell whether an entry says which fields a controller has written, which is a matter of time."""
     return isinstance(item, dict) and str(item.get("manager")).endswith("controller-manager")
+
+
+def _writer(item: Any) -> tuple[str, ...]:
+    """Tell of an entry of `managedFields` whose it is: the API server sorts them by the second of their writing."""
+    if not isinstance(item, dict) or "manager" not in item:
+        return ()
+    return tuple(str(item.get(key, "")) for key in ("manager", "operation", "subresource"))
 
 
 def _comparable_text(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from codecanvas_provider.cluster import CONFIG_MAP, NAMESPACE, Cluster, Refused, Unreachable
@@ -50,6 +51,8 @@ def test_every_process_of_a_run_is_found_and_killed(stack: Stack) -> None:
     with stack.start("up", "--skip-preview", "--yes") as running:
         wait_for(lambda: running.has_step(f"{platform}-release"), "the release")
         assert len(victims.find(running)) >= 4
+        # Else it could be through with the death of its plugin before the others are killed.
+        psutil.Process(running.pid).suspend()
         victims.kill(running, "kubernetes")
         victims.kill(running)
         assert victims.find(running) == []

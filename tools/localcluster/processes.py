@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from tools.localcluster.parts import Layout
 
+START_SECONDS = 5.0
 TERM_SECONDS = 2.5
 KILL_SECONDS = 5.0
 
@@ -51,7 +52,26 @@ def spawn(layout: Layout, name: str, command: Sequence[str], working_directory: 
     write_private(layout.pid(name), f"{child.pid}\n")
     # Its end is seen through psutil, which reaps it; to subprocess it is over.
     child.returncode = 0
-    return psutil.Process(child.pid)
+    process = psutil.Process(child.pid)
+    _await_command_line(process)
+    return process
+
+
+def _await_command_line(process: psutil.Process) -> None:
+    """Wait the moment for which a new program has no command line yet, by which it is found."""
+
+    def check() -> bool:
+        try:
+            return bool(process.cmdline())
+        except psutil.NoSuchProcess:
+            return True
+
+    tenacity.Retrying(
+        stop=tenacity.stop_after_delay(START_SECONDS),
+        wait=tenacity.wait_fixed(0.005),
+        retry=tenacity.retry_if_result(lambda seen: not seen),
+        retry_error_callback=lambda _: None,
+    )(check)
 
 
 def find(layout: Layout, name: str) -> psutil.Process | None:
