@@ -15,7 +15,8 @@ from pulumi.runtime.stack import ResourceRegistrationFailed
 
 from pulumi_codecanvas.config import KEYS, read_platforms
 from pulumi_codecanvas.errors import Fault, InvalidArgumentsError
-from pulumi_codecanvas.platform import OUTPUTS, SECRET_OUTPUTS, ArgumentsError, ComputingPlatform
+from pulumi_codecanvas.late_checks import ArgumentsError
+from pulumi_codecanvas.platform import OUTPUTS, SECRET_OUTPUTS, ComputingPlatform
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

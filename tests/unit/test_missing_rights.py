@@ -11,8 +11,8 @@ from codecanvas_provider.missing_rights import MissingRights, find_missing
 from codecanvas_provider.permissions import RULES
 from codecanvas_provider.resource import UNKNOWN, Context
 from pulumi_codecanvas.args import check_args
+from pulumi_codecanvas.children import features_of
 from pulumi_codecanvas.errors import ClusterError
-from pulumi_codecanvas.platform import _features
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +69,7 @@ def test_a_cluster_that_does_not_say_is_left_to_the_kubernetes_plugin() -> None:
 
 @pytest.mark.parametrize("more", [{}, {"freeze_mode": "quota"}])
 def test_component_asks_for_features_that_the_list_has(more: dict[str, Any], tmp_path: Path) -> None:
-    asked = _features(check_args("eu", {**EVERYTHING, **more}, base_dir=tmp_path))
+    asked = features_of(check_args("eu", {**EVERYTHING, **more}, base_dir=tmp_path))
     assert set(asked) <= set(RULES)
     left = {"freeze by quota", "freeze by policy"}
     assert set(RULES) - set(asked) <= left

@@ -1,0 +1,455 @@
+"""The children of a platform, registered in the order in which they depend on each other."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+
+from pulumi_codecanvas import chart_values, freeze, hardening, storage
+from pulumi_codecanvas.args import PlatformArgs, is_plain
+from pulumi_codecanvas.cluster_access import find_access
+from pulumi_codecanvas.connection import (
+    SECRET_FIELDS,
+    place_of_args,
+    place_of_snippet,
+    snippet_fingerprint,
+    snippet_key,
+    values_fingerprint,
+)
+from pulumi_codecanvas.hooks import Hooks
+from pulumi_codecanvas.late_checks import checked_values, merged_values, parse_later, public_half
+from pulumi_codecanvas.manifests import PATCH_FORCE, STACK_ANNOTATION
+from pulumi_codecanvas.pod_template import pod_template_object, render_yaml
+from pulumi_codecanvas.resources import (
+    CodeCanvasProvider,
+    ConnectionKey,
+    ConnectionTest,
+    DevEnvironments,
+    HelmRelease,
+    KubernetesObject,
+    KubernetesProvider,
+)
+from pulumi_codecanvas.version import VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_HISTORY = 2
+"""Revisions that Helm keeps; each holds the values of its time, so old keys must not linger there."""
+
+NAMESPACE_SECONDS = 300
+"""How long a namespace may take to go at the least; what would hold it was asked to go before."""
+
+
+class Builder:
+    """Registers the children of one platform."""
+
+    def __init__(self, parent: pulumi.ComponentResource, args: PlatformArgs) -> None:
+        self.args = args
+        self.stem = args.platform_name
+        self.parent = parent
+        self.snippet = parse_later(args)
+        self.children: dict[str, pulumi.ProviderResource] = {}
+        self._add_providers()
+        self.access = find_access(args, {**parent._providers, **self.children})  # noqa: SLF001 - no public way
+        self.namespace = self._place("namespace")
+        self.operator_namespace = self._place("operator_namespace")
+        self.labels = hardening.owned_labels(args.platform_name, args.labels or {})
+        self.objects: list[pulumi.Resource] = []
+        self.owner = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+        self.annotations = {PATCH_FORCE: "true", **(args.annotations or {}), STACK_ANNOTATION: self.owner}
+        ask = pulumi.InvokeOptions(parent=parent, provider=self.children.get("codecanvas"), version=VERSION)
+        self.hooks = Hooks(self.stem, self.access, self.owner, ask)
+        self.reclaim = self.hooks.for_object()
+        places = {"namespace": self.namespace, "operatorNamespace": self.operator_namespace}
+        self.first = self.hooks.for_first({**places, "features": features_of(args)})
+
+    def build(self) -> dict[str, Any]:
+        """Register every child and give the component's outputs."""
+        self.home = self._add_namespace()
+        key = self._add_key()
+        template = self._add_pod_template()
+        self._add_hardening()
+        block = self._add_freeze_block()
+        private_key, public_key, fingerprint = self._key_facts(key)
+        release = self._add_release(private_key, after=[template])
+        environments = self._add_environments(after=[release, *self.objects, *block])
+        test = self._add_test(release, fingerprint, after=[environments])
+        return {
+            "platform_name": self.args.platform_name,
+            "instance_id": self.args.instance_id,
+            "namespace": self.namespace,
+            "operator_namespace": self.operator_namespace,
+            "release_name": self._place("release_name"),
+            "release_status": release.status_of_release.apply(lambda status: status.get("status")),
+            "chart_version": release.chart_version,
+            "pod_template_yaml": render_yaml(self.args.pod_template.manifest),
+            "public_key": public_key,
+            "key_fingerprint": fingerprint,
+            "token": private_key,
+            "application_values": self._application_values(public_key),
+            "connection": test.results,
+            "frozen": self.args.freeze,
+        }
+
+    def _options(
+        self, *, after: list[pulumi.Resource] | None = None, inside: bool = False, passing: bool = False
+    ) -> pulumi.ResourceOptions:
+        """Options of a child: its parent, what it waits for, and whether it goes with the namespace.
+
+        What is `passing` comes and goes in a platform's life, so that a protected platform can be unfrozen too.
+        """
+        home = self.home if inside else None
+        waits = [*(after or []), *([home] if home else [])]
+        goes_along = None if self.args.retain_volumes else home
+        return pulumi.ResourceOptions(
+            parent=self.parent,
+            providers=self.children or None,
+            depends_on=waits or None,
+            deleted_with=goes_along,
+            # What waits for another object is not the first to be made.
+            hooks=None if waits else self.first,
+            protect=False if passing else None,
+        )
+
+    def _add_providers(self) -> None:
+        """Make the providers that the arguments or the stack ask for."""
+        args, stem = self.args, self.stem
+        opts = pulumi.ResourceOptions(parent=self.parent)
+        if args.kubeconfig is not None or args.context is not None:
+            props = {
+                "kubeconfig": None if args.kubeconfig is None else pulumi.Output.secret(args.kubeconfig),
+                "context": args.context,
+            }
+            self.children["kubernetes"] = KubernetesProvider(stem, props, opts)
+        if _default_provider_disabled() and "codecanvas" not in self.parent._providers:  # noqa: SLF001 - no public way
+            self.children["codecanvas"] = CodeCanvasProvider(stem, opts)
+
+    def _place(self, field: str) -> Any:
+        """One fact of the connection: plain from the arguments, an Output from a snippet."""
+        if self.snippet is None:
+            return getattr(place_of_args(self.args), field)
+        found = self.snippet.apply(lambda snippet: getattr(place_of_snippet(vars(self.args), snippet), field))
+        return found if field in SECRET_FIELDS else pulumi.Output.unsecret(found)
+
+    def _add_namespace(self) -> KubernetesObject | None:
+        args = self.args
+        if not args.create_namespace:
+            home = None
+        else:
+            manifest = hardening.namespace_object(
+                self.namespace,
+                pod_security=args.pod_security,
+                labels=self.labels,
+                annotations=self.annotations,
+            )
+            options = pulumi.ResourceOptions(
+                retain_on_delete=args.retain_volumes or None,
+                custom_timeouts=pulumi.CustomTimeouts(delete=f"{max(args.stop_timeout, NAMESPACE_SECONDS)}s"),
+                hooks=self._reclaim_namespace("namespace", "create_namespace"),
+            )
+            home = KubernetesObject.declare(
+                f"{self.stem}-namespace",
+                manifest,
+                pulumi.ResourceOptions.merge(self._options(), options),
+            )
+        self.operator_home: KubernetesObject | None = None
+        if args.create_operator_namespace and args.operator_namespace not in {
+            None,
+            args.namespace or self.stem,
+        }:
+            name = f"{self.stem}-operator-namespace"
+            manifest = hardening.plain_namespace(
+                self.operator_namespace, labels=self.labels, annotations=self.annotations
+            )
+            hooks = self._reclaim_namespace("operator-namespace", "create_operator_namespace")
+            self.operator_home = KubernetesObject.declare(
+                name,
+                manifest,
+                pulumi.ResourceOptions.merge(self._options(), pulumi.ResourceOptions(hooks=hooks)),
+            )
+        return home
+
+    def _reclaim_namespace(self, name: str, argument: str) -> pulumi.ResourceHookBinding:
+        remedy = f"to use it as it is, set {argument} to false, else choose another namespace"
+        return self.hooks.for_object(name, remedy)
+
+    def _add_key(self) -> ConnectionKey | None:
+        if self.snippet is not None:
+            return None
+        return ConnectionKey.declare(
+            f"{self.stem}-key",
+            token_version=self.args.token_version,
+            private_key=self.args.private_key,
+            opts=self._options(passing=True),
+        )
+
+    def _key_facts(self, key: ConnectionKey | None) -> tuple[Any, Any, Any]:
+        """Private key, public key and fingerprint, from the key or from the snippet."""
+        if key is not None:
+            return key.key_pem, key.public_pem, key.digest
+        if self.snippet is None:
+            raise AssertionError("a platform has a key or a snippet")
+        private = self.snippet.apply(snippet_key)
+        return (
+            pulumi.Output.secret(private),
+            pulumi.Output.unsecret(private.apply(public_half)),
+            pulumi.Output.unsecret(self.snippet.apply(snippet_fingerprint)),
+        )
+
+    def _add_pod_template(self) -> KubernetesObject:
+        template = self.args.pod_template
+        if template.changes:
+            pulumi.log.warn(
+                "pod template: Kubernetes wants text here, so these were quoted: " + ", ".join(template.changes),
+                self.parent,
+            )
+        manifest = pod_template_object(
+            template.manifest,
+            name=self.stem,
+            namespace=self.namespace,
+            labels=self.labels,
+            annotations=self.annotations,
+        )
+        return self._inside("pod-template", manifest)
+
+    def _inside(self, suffix: str, manifest: Mapping[str, Any], *, passing: bool = False) -> KubernetesObject:
+        """Register an object that lives in the platform's namespace and goes with it."""
+        registered = self._object(suffix, manifest, self._options(inside=True, passing=passing))
+        self.objects.append(registered)
+        return registered
+
+    def _object(self, suffix: str, manifest: Mapping[str, Any], opts: pulumi.ResourceOptions) -> KubernetesObject:
+        """Register an object; one that an interrupted run left is made way for."""
+        options = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(hooks=self.reclaim))
+        return KubernetesObject.declare(f"{self.stem}-{suffix}", manifest, options)
+
+    def _add_hardening(self) -> None:
+        """Register service accounts, quota, limits, network policy and storage classes."""
+        args = self.args
+        common: dict[str, Any] = {"labels": self.labels, "annotations": self.annotations}
+        for name in sorted(args.service_accounts or {}):
+            account = hardening.service_account(
+                name,
+                namespace=self.namespace,
+                labels=self.labels,
+                annotations={**self.annotations, **args.service_accounts[name]},
+            )
+            self._inside(f"service-account-{name}", account)
+        if args.quota:
+            self._inside(
+                "quota",
+                hardening.resource_quota(self.stem, namespace=self.namespace, quota=args.quota, **common),
+            )
+        if args.limits:
+            self._inside(
+                "limits",
+                hardening.limit_range(self.stem, namespace=self.namespace, limits=args.limits, **common),
+            )
+        if args.network_policy:
+            self._inside(
+                "network-policy",
+                hardening.network_policy(
+                    self.stem,
+                    namespace=self.namespace,
+                    operator_namespace=self.operator_namespace,
+                    **common,
+                ),
+            )
+        self.storage_manifests = (
+            []
+            if args.storage is None
+            else storage.storage_objects(args.storage, name=storage.storage_name(args.storage, self.stem), **common)
+        )
+        self.classes = [
+            self._object(_kebab(manifest["kind"]), manifest, self._options()) for manifest in self.storage_manifests
+        ]
+        self.objects += self.classes
+
+    def _add_freeze_block(self) -> list[pulumi.Resource]:
+        """Register what refuses new dev environments; there only while frozen."""
+        args = self.args
+        if not args.freeze:
+            return []
+        facts: dict[str, Any] = {
+            "platform_name": args.platform_name,
+            "reason": args.freeze_reason,
+            "labels": self.labels,
+            "annotations": self.annotations,
+        }
+        namespace = pulumi.Output.from_input(self.namespace)
+        if args.freeze_mode == "quota":
+            quota = namespace.apply(lambda name: freeze.freeze_quota(namespace=name, **facts))
+            return [self._inside("freeze-quota", _late("v1", "ResourceQuota", quota), passing=True)]
+        pair = namespace.apply(lambda name: freeze.freeze_policy(namespace=name, **facts))
+        group = "admissionregistration.k8s.io/v1"
+        policy = self._object(
+            "freeze-policy", _late(group, "ValidatingAdmissionPolicy", pair[0]), self._options(passing=True)
+        )
+        binding = self._object(
+            "freeze-binding",
+            _late(group, "ValidatingAdmissionPolicyBinding", pair[1]),
+            self._options(after=[policy], passing=True),
+        )
+        return [policy, binding]
+
+    def _add_release(self, private_key: Any, *, after: list[pulumi.Resource]) -> HelmRelease:
+        args = self.args
+        username, password = self._place("chart_username"), self._place("chart_password")
+        props = {
+            "name": self._place("release_name"),
+            "namespace": self.operator_namespace,
+            "chart": self._place("chart"),
+            "version": self._place("chart_version"),
+            "devel": self._place("devel"),
+            "repositoryOpts": {
+                "repo": self._place("chart_repository"),
+                "username": username,
+                "password": None if password is None else pulumi.Output.secret(password),
+            },
+            "values": self._release_values(private_key),
+            "description": self.owner,
+            # Helm waits for whatever is atomic.
+            "atomic": not args.skip_await,
+            "cleanupOnFail": True,
+            "maxHistory": MAX_HISTORY,
+            "timeout": self._place("timeout"),
+            "skipAwait": args.skip_await,
+        }
+        watched = {"namespace": props["namespace"], "releaseName": props["name"], "timeout": props["timeout"]}
+        known = pulumi.Output.unsecret(pulumi.Output.from_input(props["values"]).apply(values_fingerprint))
+        hooks = self.hooks.for_release(watched, known)
+        homes = [home for home in (self.home, self.operator_home) if home]
+        options = pulumi.ResourceOptions.merge(
+            self._options(after=[*homes, *after]),
+            # In place: another one of its name cannot be there at the same time.
+            pulumi.ResourceOptions(hooks=hooks, delete_before_replace=True),
+        )
+        return HelmRelease.declare(f"{self.stem}-release", props, options)
+
+    def _release_values(self, private_key: Any) -> Any:
+        """The release's values: a snippet's with the user's on top, or the user's under ours."""
+        values = self.args.values
+        if self.snippet is not None:
+            both = pulumi.Output.all(self.snippet, values or {})
+            name = self.args.platform_name
+            return pulumi.Output.secret(both.apply(lambda pair: merged_values(name, pair[0], pair[1])))
+        facts = {
+            "server_url": self.args.server_url,
+            "private_key": private_key,
+            "instance_id": self.args.instance_id,
+            "target_namespace": self.namespace,
+        }
+        if is_plain(values):
+            return chart_values.operator_values(**facts, values=values or {})
+        return pulumi.Output.all(values=values, **facts).apply(
+            lambda known: checked_values(self.args.platform_name, known)
+        )
+
+    def _cluster(self) -> dict[str, Any]:
+        """What our own resources need to reach the same cluster as the kubernetes provider."""
+        return {
+            **self.access,
+            "namespace": self.namespace,
+            "namespaceUid": self.home.uid if self.home else None,
+            "ownsNamespace": self.args.create_namespace,
+            "platformName": self.args.platform_name,
+        }
+
+    def _add_environments(self, *, after: list[pulumi.Resource]) -> DevEnvironments:
+        """Register the guard; it comes after everything else in the cluster so that a delete asks it first."""
+        args = self.args
+        props = {
+            **self._cluster(),
+            "frozen": args.freeze,
+            "freezeReason": args.freeze_reason,
+            "freezeMode": args.freeze_mode,
+            "stopTimeout": args.stop_timeout,
+            "forceDelete": args.force_delete,
+            "retainVolumes": args.retain_volumes,
+        }
+        return DevEnvironments.declare(f"{self.stem}-environments", props, self._options(after=after))
+
+    def _add_test(self, release: HelmRelease, fingerprint: Any, *, after: list[pulumi.Resource]) -> ConnectionTest:
+        args = self.args
+        classes = {manifest["kind"]: manifest["metadata"]["name"] for manifest in self.storage_manifests}
+        props = {
+            **self._cluster(),
+            "enabled": args.test_connection,
+            "labels": self.labels if args.create_namespace else None,
+            "operatorNamespace": self.operator_namespace,
+            "releaseName": self._place("release_name"),
+            "keyFingerprint": fingerprint,
+            "podTemplate": args.pod_template.manifest,
+            "frozen": args.freeze,
+            "freezeMode": args.freeze_mode,
+            "freezeReason": args.freeze_reason,
+            "forceDelete": args.force_delete,
+            "storageClass": classes.get("StorageClass"),
+            "volumeSnapshotClass": classes.get("VolumeSnapshotClass"),
+            "timeout": self._place("timeout"),
+            "triggers": {"revision": release.status_of_release.apply(lambda status: status.get("revision"))},
+        }
+        return ConnectionTest.declare(f"{self.stem}-test", props, self._options(after=[*after, *self.classes]))
+
+    def _application_values(self, public_key: Any) -> Any:
+        """Give what the application needs to know; nothing where a snippet shows that it knows the platform."""
+        if self.snippet is not None:
+            return None
+        known = pulumi.Output.all(
+            name=self.args.platform_name,
+            instance_id=self.args.instance_id,
+            namespace=self.namespace,
+            public_key=public_key,
+        )
+        return known.apply(lambda facts: chart_values.application_values(chart_values.Connection(**facts)))
+
+
+def features_of(args: PlatformArgs) -> list[str]:
+    """Name the features in use, as the plugin's list of rights does."""
+    by_policy = args.freeze and args.freeze_mode == "policy"
+    used = {
+        "pod template": True,
+        "Helm release": True,
+        "own namespace": args.create_namespace,
+        "own operator namespace": args.create_operator_namespace and args.operator_namespace is not None,
+        "service accounts": args.service_accounts,
+        "quota": args.quota,
+        "limits": args.limits,
+        "network policy": args.network_policy,
+        "storage": args.storage,
+        "freeze": args.freeze,
+        "freeze by policy": by_policy,
+        "freeze by quota": args.freeze and not by_policy,
+        "connection test": True,
+        "key rotation": True,
+        "delete": True,
+    }
+    return [feature for feature, wanted in used.items() if wanted]
+
+
+def _default_provider_disabled() -> bool:
+    """Say whether the stack disables the default provider of this package."""
+    listed = pulumi.runtime.get_config("pulumi:disable-default-providers") or "[]"
+    try:
+        disabled = json.loads(listed)
+    except ValueError:
+        return False
+    return isinstance(disabled, list) and ("*" in disabled or "codecanvas" in disabled)
+
+
+def _late(api_version: str, kind: str, manifest: pulumi.Output[dict[str, Any]]) -> dict[str, Any]:
+    """Write a manifest of which only the type is known now."""
+    return {
+        "apiVersion": api_version,
+        "kind": kind,
+        "metadata": manifest["metadata"],
+        "spec": manifest["spec"],
+    }
+
+
+def _kebab(kind: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind).lower()
