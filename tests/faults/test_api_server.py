@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.engine
 
 
+def wait_until_stopping(admin: Cluster, platform: str) -> None:
+    """Wait until a freeze has begun to stop dev environments."""
+
+    def is_stopping() -> bool:
+        return any(pod["metadata"].get("deletionTimestamp") for pod in admin.list_all(POD, platform))
+
+    wait_for(is_stopping, "the freeze to stop something", 120)
+
+
 @fault(
     10,
     "API server away for 5, 30 or 120 s",
@@ -39,11 +48,7 @@ def test_a_freeze_outlasts_an_outage(
     site.start(1, ignores_sigterm=True, grace_seconds=3)
     proxied.set(platform, freeze=True)
     with proxied.start("up", "--skip-preview", "--yes") as running:
-
-        def is_stopping() -> bool:
-            return any(pod["metadata"].get("deletionTimestamp") for pod in admin.list_all(POD, platform))
-
-        wait_for(is_stopping, "the freeze to stop something", 120)
+        wait_until_stopping(admin, platform)
         with proxy.away():
             time.sleep(seconds)
         run = running.wait()
@@ -89,6 +94,27 @@ def test_a_busy_api_server_is_waited_for(
             time.sleep(seconds)
         run = running.wait()
     assert run.ok, run.text
+    assert_recovered(proxied, admin, platform)
+
+
+@fault(11)
+def test_a_freeze_waits_for_a_busy_api_server(
+    proxied: Stack, proxy: ApiProxy, shared_cluster: LocalCluster, admin: Cluster
+) -> None:
+    platform = unique("eu")
+    proxied.set(platform)
+    proxied.up()
+    site = Site(admin, shared_cluster, platform)
+    site.start(1, ignores_sigterm=True, grace_seconds=10)
+    proxied.set(platform, freeze=True)
+    with proxied.start("up", "--skip-preview", "--yes") as running:
+        wait_until_stopping(admin, platform)
+        for status in (429, 503):
+            with proxy.busy(status, retry_after=1):
+                time.sleep(4)
+        run = running.wait()
+    assert run.ok, run.text
+    assert not site.workers()
     assert_recovered(proxied, admin, platform)
 
 

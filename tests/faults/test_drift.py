@@ -100,6 +100,8 @@ def test_deleted_namespace_is_made_again_with_the_same_key(story: Story) -> None
     assert story.runs["refresh"].changes[f"{story.lost}-namespace"] in {"refresh", "delete"}
     changes = story.runs["up"].changes
     assert changes[f"{story.lost}-namespace"] == "create"
+    # Ours, which the refresh dropped with its namespace.
+    assert changes[f"{story.lost}-environments"] == "create"
     assert changes[f"{story.lost}-release"] == "create"
     assert f"{story.lost}-key" not in changes
     assert uid_of(story.admin, story.lost) != story.uids["lost"]

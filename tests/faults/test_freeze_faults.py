@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from codecanvas_provider.cluster import Cluster, Kind
+from codecanvas_provider.cluster import POD, Cluster, Kind
 from codecanvas_provider.freeze_block import ACCEPTED, try_worker_pod
 from tests.support.faults import fault
 from tests.support.names import unique
 from tests.support.site import Site
+from tests.support.waiting import wait_for
 from tests.support.workers import STAND_IN_LABEL
 
 if TYPE_CHECKING:
@@ -84,4 +85,29 @@ def test_freeze_beside_a_budget_and_a_changed_template(
     assert len(site.claims()) == 3
     assert admin.get(BUDGET, "keep", name) is not None
     assert "generation: second" in str(stack.state())
+    assert stack.up("--expect-no-changes").changes == {}
+
+
+@fault(36)
+def test_freeze_goes_on_when_the_api_server_is_restarted_under_it(
+    stack: Stack, admin: Cluster, shared_cluster: LocalCluster
+) -> None:
+    name = unique("restarted")
+    stack.set(name)
+    stack.up()
+    site = Site(admin, shared_cluster, name)
+    site.start(2, ignores_sigterm=True, grace_seconds=8)
+    stack.set(name, freeze=True)
+    with stack.start("up", "--skip-preview", "--yes") as running:
+
+        def is_stopping() -> bool:
+            return any(pod["metadata"].get("deletionTimestamp") for pod in admin.list_all(POD, name))
+
+        wait_for(is_stopping, "the freeze to stop something", 120)
+        shared_cluster.restart_part("apiserver")
+        run = running.wait()
+    assert run.ok, run.text
+    assert site.workers() == {}
+    assert len(site.claims()) == 2
+    assert try_worker_pod(admin, name) != ACCEPTED
     assert stack.up("--expect-no-changes").changes == {}

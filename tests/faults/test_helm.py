@@ -40,6 +40,7 @@ def test_a_failing_hook_leaves_nothing_in_the_way(stack: Stack, admin: Cluster) 
     platform = unique("eu")
     stack.set(platform, timeout=15, values={"standIn": {"failingHook": True}})
     assert "failing-hook" in stack.up(ok=False).text
+    assert release_status(admin, platform) == []
     stack.set(platform, values=None, timeout=60)
     assert_recovered(stack, admin, platform)
 

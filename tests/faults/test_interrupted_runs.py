@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from codecanvas_provider.cluster import DEPLOYMENT, POD, Cluster
-from tests.faults.promises import assert_recovered
+from tests.faults.promises import assert_recovered, release_status
 from tests.support import victims
 from tests.support.faults import fault
 from tests.support.names import unique
@@ -47,6 +47,7 @@ def test_an_interrupt_while_helm_waits(stack: Stack, admin: Cluster) -> None:
         wait_for(lambda: admin.list_all(DEPLOYMENT, platform), "the operator's Deployment", 120)
         running.interrupt()
         assert not running.wait().ok
+    assert release_status(admin, platform) == []
     stack.set(platform, values=None)
     assert_recovered(stack, admin, platform)
 
