@@ -306,6 +306,7 @@ def test_delete_is_refused_while_environments_run_and_changes_nothing(platform: 
     assert platform.leftovers() == []
 
 
+@fault(35)
 @pytest.mark.parametrize(
     "given", [{"forceDelete": True}, {"frozen": True}, {"forceDelete": True, "freezeMode": "quota"}]
 )
