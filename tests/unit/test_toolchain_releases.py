@@ -189,9 +189,8 @@ def test_offline_by_wish_asks_nobody(server: FileServer, tmp_path: Path) -> None
 def test_an_unreachable_network_is_said_in_one_line_and_the_tools_are_built(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with FileServer() as server:
-        gone = server.url
-    source = ReleaseSource(tmp_path, LINUX, {"CODECANVAS_RELEASE_MIRROR": gone})
+    # Below 1024, nobody listens by chance.
+    source = ReleaseSource(tmp_path, LINUX, {"CODECANVAS_RELEASE_MIRROR": "http://127.0.0.1:1"})
     build = StubSource("own build", {"helm", "kwok", "controlplane"})
     make_toolchain(tmp_path, [source], [build]).ensure(["helm", "kwok", "controlplane"])
     lines = capsys.readouterr().err.splitlines()

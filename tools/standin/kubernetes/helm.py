@@ -32,11 +32,12 @@ _SECRET = Kind("v1", "Secret", "secrets", namespaced=True)
 _PREFIX = re.compile(r"^Error: (?:INSTALLATION FAILED: |UPGRADE FAILED: )?")
 _REPOSITORY = "stand-in"
 # Has the system end Helm when this process is killed: in the real plugin, Helm is a part of the process. The call is
-# number 1 (PR_SET_PDEATHSIG) of prctl with SIGKILL, and macOS has none such.
+# number 1 (PR_SET_PDEATHSIG) of prctl with SIGKILL, and macOS has none such. Helm goes by the real plugin's name, with
+# which it signs its records.
 _END_WITH_PARENT = """
 import ctypes, os, sys
 getattr(ctypes.CDLL(None), "prctl", lambda *_: 0)(1, 9)
-os.execv(sys.argv[1], sys.argv[1:])
+os.execv(sys.argv[1], ["pulumi-resource-kubernetes", *sys.argv[2:]])
 """
 
 
@@ -88,6 +89,7 @@ class Helm:
     async def chart_version(self, chart: Chart) -> str:
         """Find the chart and give its exact version."""
         with self._place(chart) as (name, options, environment):
+            await self._fetch_index(name, environment)
             shown = await self._run(["show", "chart", name, *options], environment)
         return str(yaml.safe_load(shown)["version"])
 
@@ -119,8 +121,14 @@ class Helm:
         self, command: Sequence[str], namespace: str, chart: Chart, flags: Sequence[str], values: Any
     ) -> None:
         with self._place(chart) as (name, options, environment):
+            await self._fetch_index(name, environment)
             line = [*command, name, "--namespace", namespace, *self._context(), *options, *flags, "--values", "-"]
-            await self._run(line, environment, json.dumps(values).encode())
+            await self._run(line, environment, _write_values(values))
+
+    async def _fetch_index(self, name: str, environment: Mapping[str, str]) -> None:
+        """Fetch the index of a repository with a login, which Helm only looks for in its cache."""
+        if name.startswith(f"{_REPOSITORY}/"):
+            await self._run(["repo", "update", _REPOSITORY, "--fail-on-repo-update-fail"], environment)
 
     def _context(self) -> list[str]:
         return ["--kube-context", self._api.context] if self._api.context else []
@@ -159,7 +167,9 @@ class Helm:
                 process.send_signal(signal.SIGINT)
         stdout, stderr = await work
         if process.returncode:
-            raise HelmError(_explain(stderr.decode(errors="replace")) or f"helm ended with {process.returncode}")
+            # Why an index cannot be had stands where other commands have their results.
+            told = (stdout if arguments[0] == "repo" else b"") + stderr
+            raise HelmError(_explain(told.decode(errors="replace")) or f"helm ended with {process.returncode}")
         return stdout.decode()
 
 
@@ -204,8 +214,15 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
+def _write_values(values: Any) -> bytes:
+    """Write values as JSON that is YAML as well: there a character beyond 16 bits is no pair of escapes."""
+    text = json.dumps(values, ensure_ascii=False)
+    kept = (letter if (letter.isascii() and letter != "\x7f") or ord(letter) > 0xFFFF else "" for letter in text)
+    return "".join(same or f"\\u{ord(letter):04x}" for same, letter in zip(kept, text, strict=True)).encode()
+
+
 def _explain(stderr: str) -> str:
     """Give Helm's own sentence without what it says before it."""
     lines = stderr.strip().splitlines()
-    start = next((index for index, line in enumerate(lines) if line.startswith("Error: ")), 0)
+    start = next((index for index, line in enumerate(lines) if line.startswith(("Error: ", "...Unable"))), 0)
     return _PREFIX.sub("", "\n".join(lines[start:]))

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 TOKEN = "kubernetes:helm.sh/v3:Release"  # noqa: S105 - a type's token
 
 _TIMEOUT = 300
+_NAME_TAKEN = "cannot re-use a name that is still in use"
 _SWITCHES = (
     *("allowNullValues", "atomic", "cleanupOnFail", "createNamespace", "dependencyUpdate", "devel"),
     *("disableCRDHooks", "disableOpenapiValidation", "disableWebhooks", "forceUpdate", "lint", "recreatePods"),
@@ -91,7 +92,8 @@ class Releases:
                 wanted["name"], wanted["namespace"], _chart(wanted), _install(wanted), wanted["values"]
             )
         except HelmError as error:
-            release = await self._read(context, wanted)
+            # The release of that name is another one.
+            release = None if _NAME_TAKEN in str(error) else await self._read(context, wanted)
             if release is None:
                 raise
             await context.log(
