@@ -7,7 +7,7 @@ PY := .venv/bin/python
 READY := .venv/.ready
 SOURCES := components provider tools tests
 # How many test files run at a time; each worker has a cluster and a Pulumi home of its own, some 2 GB.
-WORKERS ?= 2
+WORKERS ?= 3
 PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 export UV_PYTHON_DOWNLOADS := never
 
@@ -23,7 +23,7 @@ help: ## List the targets and what steers them
 	@echo '  CODECANVAS_CACHE           where tools and local clusters are kept, instead of the cache folder of the user'
 	@echo '  CODECANVAS_KUBECONFIG      a cluster of your own for `make up`, instead of the local one'
 	@echo '  CODECANVAS_TOOL_<NAME>     an executable to use, as in CODECANVAS_TOOL_PULUMI=/usr/bin/pulumi'
-	@echo '  WORKERS                    how many test files run at a time (2)'
+	@echo '  WORKERS                    how many test files run at a time (3)'
 	@echo '  CODECANVAS_STAND_INS=1     take the stand-ins of tools/standin even where the real tools can be had'
 	@echo '  CODECANVAS_OFFLINE=1       do not even try to download official releases'
 	@echo '  CODECANVAS_RELEASE_MIRROR  where to download them: https://HOST/PATH is read from <mirror>/HOST/PATH'
