@@ -6,12 +6,17 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from codecanvas_provider.cluster import SECRET, Cluster
 
 if TYPE_CHECKING:
     from tests.support.stack import Run, Stack
 
 KEY = "jwtPrivateKey"
+
+signed_by_the_plugin = pytest.mark.real("pulumi-resource-kubernetes")
+"""What is recovered from is known by the name with which the real plugin signs Helm's records."""
 
 
 def assert_recovered(stack: Stack, admin: Cluster, *platforms: str) -> Run:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from codecanvas_provider.cluster import POD, Cluster
-from tests.faults.promises import assert_recovered
+from tests.faults.promises import assert_recovered, signed_by_the_plugin
 from tests.support.faults import fault
 from tests.support.names import unique
 from tests.support.site import Site
@@ -59,6 +59,7 @@ def test_a_freeze_outlasts_an_outage(
 
 @fault(10)
 @pytest.mark.parametrize("seconds", [5, pytest.param(120, marks=pytest.mark.slow)])
+@signed_by_the_plugin
 def test_the_next_up_mends_an_install_that_an_outage_cut_off(
     proxied: Stack, proxy: ApiProxy, admin: Cluster, seconds: int
 ) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from codecanvas_provider.cluster import DEPLOYMENT, POD, Cluster
-from tests.faults.promises import assert_recovered, release_status
+from tests.faults.promises import assert_recovered, release_status, signed_by_the_plugin
 from tests.support import victims
 from tests.support.faults import fault
 from tests.support.names import unique
@@ -82,6 +82,7 @@ def test_our_plugin_dies_in_a_freeze(stack: Stack, shared_cluster: LocalCluster,
     "the kubernetes plugin killed in a Helm install",
     happens="the run fails; the next `up` takes the release over, as after a SIGKILL of everything",
 )
+@signed_by_the_plugin
 def test_the_kubernetes_plugin_dies_in_an_install(proxied: Stack, proxy: ApiProxy, admin: Cluster) -> None:
     platform = unique("eu")
     proxied.set(platform, timeout=20)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from codecanvas_provider.cluster import DEPLOYMENT, NAMESPACE, POD_TEMPLATE, Cluster
-from tests.faults.promises import assert_recovered, assert_valid, pending, release_status
+from tests.faults.promises import assert_recovered, assert_valid, pending, release_status, signed_by_the_plugin
 from tests.support import victims
 from tests.support.faults import fault
 from tests.support.names import unique
@@ -79,6 +79,7 @@ def test_an_object_of_somebody_else_is_refused_by_name(stack: Stack, admin: Clus
     " Helm can be at work on it any more (`timeout`, from its last sign of life), and takes it over",
     user="`pulumi cancel` where the lock stayed",
 )
+@signed_by_the_plugin
 def test_a_killed_first_install_is_taken_over(proxied: Stack, proxy: ApiProxy, admin: Cluster) -> None:
     platform = unique("eu")
     proxied.set(platform, timeout=SECONDS)
@@ -91,6 +92,7 @@ def test_a_killed_first_install_is_taken_over(proxied: Stack, proxy: ApiProxy, a
 
 
 @fault(3)
+@signed_by_the_plugin
 def test_an_install_that_outlived_its_engine_is_taken_over_as_it_is(
     proxied: Stack, proxy: ApiProxy, admin: Cluster
 ) -> None:
@@ -116,6 +118,7 @@ def test_an_install_that_outlived_its_engine_is_taken_over_as_it_is(
     " above, drops it, and upgrades from the deployed one",
     user="`pulumi cancel` where the lock stayed",
 )
+@signed_by_the_plugin
 def test_a_killed_upgrade_is_dropped_and_done_again(proxied: Stack, proxy: ApiProxy, admin: Cluster) -> None:
     platform = unique("eu")
     proxied.set(platform, timeout=SECONDS)

@@ -11,7 +11,7 @@ import pytest
 from codecanvas_provider.cli import NOT_WELL
 from codecanvas_provider.cluster import NAMESPACE
 from codecanvas_provider.state_files import read_copy
-from tests.faults.promises import assert_recovered
+from tests.faults.promises import assert_recovered, signed_by_the_plugin
 from tests.support import small_disk, victims
 from tests.support.faults import fault
 from tests.support.names import unique
@@ -87,6 +87,7 @@ def small(tmp_path: Path, disk: SmallDisk, proxy: ApiProxy, admin: Cluster) -> I
     user="make room; `codecanvas find-state`, and run what it prints (`cp ...`, `pulumi cancel` where the lock stayed,"
     " `pulumi stack import` of an empty state where none is whole); then `pulumi up`",
 )
+@signed_by_the_plugin
 def test_a_backend_that_runs_full_in_an_update_goes_back_to_the_copy_beside_it(
     small: Stack, disk: SmallDisk, proxy: ApiProxy, admin: Cluster
 ) -> None:

@@ -32,12 +32,11 @@ _SECRET = Kind("v1", "Secret", "secrets", namespaced=True)
 _PREFIX = re.compile(r"^Error: (?:INSTALLATION FAILED: |UPGRADE FAILED: )?")
 _REPOSITORY = "stand-in"
 # Has the system end Helm when this process is killed: in the real plugin, Helm is a part of the process. The call is
-# number 1 (PR_SET_PDEATHSIG) of prctl with SIGKILL, and macOS has none such. Helm goes by the name with which the real
-# plugin signs Helm's records.
+# number 1 (PR_SET_PDEATHSIG) of prctl with SIGKILL, and macOS has none such.
 _END_WITH_PARENT = """
 import ctypes, os, sys
 getattr(ctypes.CDLL(None), "prctl", lambda *_: 0)(1, 9)
-os.execv(sys.argv[1], ["pulumi-kubernetes", *sys.argv[2:]])
+os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
