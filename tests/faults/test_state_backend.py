@@ -125,6 +125,8 @@ def test_a_backend_that_is_full_from_the_start_changes_nothing(small: Stack, dis
 
 
 @fault(13)
+# With the stand-in, whose Helm is a process of its own, the copy is cut off in some runs only.
+@pytest.mark.real("pulumi-resource-kubernetes")
 @pytest.mark.parametrize("known", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["later", "first"])
 def test_a_backend_that_stays_full_goes_back_to_the_end_of_the_last_update(
     small: Stack, disk: SmallDisk, proxy: ApiProxy, admin: Cluster, *, known: bool
