@@ -23,7 +23,7 @@ def gathered_outputs() -> Iterator[None]:
     known = set(SETTINGS.outputs)
     yield
     with SETTINGS.lock:
-        made = [output for output in SETTINGS.outputs if output not in known]
+        made = SETTINGS.outputs - known
         if made:
             SETTINGS.outputs.difference_update(made)
             SETTINGS.outputs.add(_track(made))

@@ -7,28 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from codecanvas_provider.cluster import POD, Cluster
 from tests.faults.promises import assert_recovered, signed_by_the_plugin
 from tests.support.faults import fault
 from tests.support.names import unique
 from tests.support.site import Site
-from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
+    from codecanvas_provider.cluster import Cluster
     from tests.support.api_proxy import ApiProxy
     from tests.support.stack import Stack
     from tools.cluster import LocalCluster
 
 pytestmark = pytest.mark.engine
-
-
-def wait_until_stopping(admin: Cluster, platform: str) -> None:
-    """Wait until a freeze has begun to stop dev environments."""
-
-    def is_stopping() -> bool:
-        return any(pod["metadata"].get("deletionTimestamp") for pod in admin.list_all(POD, platform))
-
-    wait_for(is_stopping, "the freeze to stop something", 120)
 
 
 @fault(
@@ -48,7 +38,7 @@ def test_a_freeze_outlasts_an_outage(
     site.start(1, ignores_sigterm=True, grace_seconds=3)
     proxied.set(platform, freeze=True)
     with proxied.start("up", "--skip-preview", "--yes") as running:
-        wait_until_stopping(admin, platform)
+        site.wait_until_stopping()
         with proxy.away():
             time.sleep(seconds)
         run = running.wait()
@@ -109,7 +99,7 @@ def test_a_freeze_waits_for_a_busy_api_server(
     site.start(1, ignores_sigterm=True, grace_seconds=10)
     proxied.set(platform, freeze=True)
     with proxied.start("up", "--skip-preview", "--yes") as running:
-        wait_until_stopping(admin, platform)
+        site.wait_until_stopping()
         for status in (429, 503):
             with proxy.busy(status, retry_after=1):
                 time.sleep(4)

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from codecanvas_provider.cluster import POD, Cluster, Kind
+from codecanvas_provider.cluster import Cluster, Kind
 from codecanvas_provider.freeze_block import ACCEPTED, try_worker_pod
 from tests.support.faults import fault
 from tests.support.names import unique
 from tests.support.site import Site
-from tests.support.waiting import wait_for
 from tests.support.workers import STAND_IN_LABEL
 
 if TYPE_CHECKING:
@@ -99,11 +98,7 @@ def test_freeze_goes_on_when_the_api_server_is_restarted_under_it(
     site.start(2, ignores_sigterm=True, grace_seconds=8)
     stack.set(name, freeze=True)
     with stack.start("up", "--skip-preview", "--yes") as running:
-
-        def is_stopping() -> bool:
-            return any(pod["metadata"].get("deletionTimestamp") for pod in admin.list_all(POD, name))
-
-        wait_for(is_stopping, "the freeze to stop something", 120)
+        site.wait_until_stopping()
         shared_cluster.restart_part("apiserver")
         run = running.wait()
     assert run.ok, run.text

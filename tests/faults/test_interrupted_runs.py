@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from codecanvas_provider.cluster import DEPLOYMENT, POD, Cluster
+from codecanvas_provider.cluster import DEPLOYMENT, Cluster
 from tests.faults.promises import assert_recovered, release_status, signed_by_the_plugin
 from tests.support import victims
 from tests.support.faults import fault
@@ -65,11 +65,7 @@ def test_our_plugin_dies_in_a_freeze(stack: Stack, shared_cluster: LocalCluster,
     site.start(2, ignores_sigterm=True, grace_seconds=8)
     stack.set(platform, freeze=True)
     with stack.start("up", "--skip-preview", "--yes") as running:
-
-        def is_stopping() -> bool:
-            return any(pod["metadata"].get("deletionTimestamp") for pod in admin.list_all(POD, platform))
-
-        wait_for(is_stopping, "the freeze to stop something", 120)
+        site.wait_until_stopping()
         victims.kill(running, "codecanvas")
         assert not running.wait().ok
     assert_recovered(stack, admin, platform)

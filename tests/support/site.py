@@ -33,6 +33,15 @@ class Site:
             list(threads.map(lambda name: create_worker(self.core, self.namespace, name, **options), wanted))
         wait_for(lambda: self.running() >= wanted, f"{count} dev environments to run in {self.namespace}")
 
+    def wait_until_stopping(self) -> None:
+        """Wait until a freeze has begun to stop dev environments."""
+
+        def is_stopping() -> bool:
+            pods = self.admin.list_all(POD, self.namespace)
+            return any(pod["metadata"].get("deletionTimestamp") for pod in pods)
+
+        wait_for(is_stopping, "the freeze to stop something", 120)
+
     def running(self) -> set[str]:
         """Name the worker pods that run."""
         pods = list_worker_pods(self.admin, self.namespace)
