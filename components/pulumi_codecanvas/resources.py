@@ -13,17 +13,29 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
+from pulumi_codecanvas.origins import brief_origin
 from pulumi_codecanvas.shared_hooks import bind_hooks
 from pulumi_codecanvas.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from typing_extensions import Self
+
 KUBERNETES_VERSION = "4.30.0"
 """The kubernetes plugin that this package is made for."""
 
 
-class KubernetesObject(pulumi.CustomResource):
+class _Child(pulumi.CustomResource):
+    """What a platform is made of."""
+
+    @classmethod
+    def _register(cls, token: str, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions) -> Self:
+        with brief_origin():
+            return cls(token, name, dict(props), opts)
+
+
+class KubernetesObject(_Child):
     """One object in the cluster, given as its manifest."""
 
     @classmethod
@@ -32,7 +44,7 @@ class KubernetesObject(pulumi.CustomResource):
         token = f"kubernetes:{_group_version(manifest['apiVersion'])}:{manifest['kind']}"
         options = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(version=KUBERNETES_VERSION), opts)
         bind_hooks(opts.hooks, token, name)
-        return cls(token, name, dict(manifest), options)
+        return cls._register(token, name, manifest, options)
 
     @property
     def uid(self) -> pulumi.Output[str | None]:
@@ -40,7 +52,7 @@ class KubernetesObject(pulumi.CustomResource):
         return _output(self, "metadata").apply(lambda metadata: (metadata or {}).get("uid"))
 
 
-class HelmRelease(pulumi.CustomResource):
+class HelmRelease(_Child):
     """A Helm release through the kubernetes plugin."""
 
     @classmethod
@@ -49,7 +61,7 @@ class HelmRelease(pulumi.CustomResource):
         options = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(version=KUBERNETES_VERSION), opts)
         token = "kubernetes:helm.sh/v3:Release"  # noqa: S105 - a type token
         bind_hooks(opts.hooks, token, name)
-        return cls(token, name, {"version": None, **props, "status": None}, options)
+        return cls._register(token, name, {"version": None, **props, "status": None}, options)
 
     @property
     def status_of_release(self) -> pulumi.Output[dict[str, Any]]:
@@ -77,7 +89,7 @@ class CodeCanvasProvider(pulumi.ProviderResource):
         super().__init__("codecanvas", name, {}, _ours(opts))
 
 
-class ConnectionKey(pulumi.CustomResource):
+class ConnectionKey(_Child):
     """The key pair of a connection. A changed `tokenVersion` or `privateKey` replaces it."""
 
     @classmethod
@@ -92,7 +104,7 @@ class ConnectionKey(pulumi.CustomResource):
         secret = pulumi.ResourceOptions(additional_secret_outputs=["privateKey"])
         token = "codecanvas:index:ConnectionKey"  # noqa: S105 - a type token
         bind_hooks(opts.hooks, token, name)
-        return cls(token, name, props, pulumi.ResourceOptions.merge(_ours(opts), secret))
+        return cls._register(token, name, props, pulumi.ResourceOptions.merge(_ours(opts), secret))
 
     @property
     def key_pem(self) -> pulumi.Output[str]:
@@ -110,22 +122,22 @@ class ConnectionKey(pulumi.CustomResource):
         return _output(self, "fingerprint")
 
 
-class DevEnvironments(pulumi.CustomResource):
+class DevEnvironments(_Child):
     """The dev environments of a platform: stopped by a freeze, guarded and emptied by a delete."""
 
     @classmethod
     def declare(cls, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions) -> DevEnvironments:
         """Register them; `props` are the inputs."""
-        return cls("codecanvas:index:DevEnvironments", name, dict(props), _ours(opts))
+        return cls._register("codecanvas:index:DevEnvironments", name, props, _ours(opts))
 
 
-class ConnectionTest(pulumi.CustomResource):
+class ConnectionTest(_Child):
     """The named checks of a connection."""
 
     @classmethod
     def declare(cls, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions) -> ConnectionTest:
         """Register the checks; `props` are the inputs."""
-        return cls("codecanvas:index:ConnectionTest", name, {**props, "checks": None}, _ours(opts))
+        return cls._register("codecanvas:index:ConnectionTest", name, {**props, "checks": None}, _ours(opts))
 
     @property
     def results(self) -> pulumi.Output[list[dict[str, str]]]:
