@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from pulumi_codecanvas import chart_values, freeze, hardening, storage
-from pulumi_codecanvas.args import PlatformArgs, is_plain
+from pulumi_codecanvas.args import ARGUMENTS, PlatformArgs, is_plain
 from pulumi_codecanvas.cluster_access import find_access
 from pulumi_codecanvas.connection import (
     SECRET_FIELDS,
@@ -32,6 +32,7 @@ from pulumi_codecanvas.resources import (
     KubernetesObject,
     KubernetesProvider,
 )
+from pulumi_codecanvas.turns import Turn
 from pulumi_codecanvas.version import VERSION
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Builder:
         self.reclaim = self.hooks.for_object()
         places = {"namespace": self.namespace, "operatorNamespace": self.operator_namespace}
         self.first = self.hooks.for_first({**places, "features": features_of(args)})
+        self.turn = Turn([parent.urn, *self._made_elsewhere()])
 
     def build(self) -> dict[str, Any]:
         """Register every child and give the component's outputs."""
@@ -78,6 +80,7 @@ class Builder:
         release = self._add_release(private_key, after=[template])
         environments = self._add_environments(after=[release, *self.objects, *block])
         test = self._add_test(release, fingerprint, after=[environments])
+        self.turn.end_with(test)
         return {
             "platform_name": self.args.platform_name,
             "instance_id": self.args.instance_id,
@@ -108,12 +111,18 @@ class Builder:
         return pulumi.ResourceOptions(
             parent=self.parent,
             providers=self.children or None,
-            depends_on=waits or None,
+            depends_on=waits or self.turn.begun,
             deleted_with=goes_along,
             # What waits for another object is not the first to be made.
             hooks=None if waits else self.first,
             protect=False if passing else None,
         )
+
+    def _made_elsewhere(self) -> list[Any]:
+        """Give the inputs that other resources of the program may still have to make."""
+        inputs = [getattr(self.args, name) for name, hint in ARGUMENTS.items() if hint.startswith("Input[")]
+        open_ones = [value for value in inputs if value is not None and not isinstance(value, str)]
+        return [*open_ones, *(provider.urn for provider in self.parent._providers.values())]  # noqa: SLF001 - no public way
 
     def _add_providers(self) -> None:
         """Make the providers that the arguments or the stack ask for."""
