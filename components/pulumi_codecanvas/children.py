@@ -54,8 +54,9 @@ class Builder:
         self.parent = parent
         self.snippet = parse_later(args)
         self.children: dict[str, pulumi.ProviderResource] = {}
+        self.given = dict(parent._providers)  # noqa: SLF001 - no public way
         self._add_providers()
-        self.access = find_access(args, {**parent._providers, **self.children})  # noqa: SLF001 - no public way
+        self.access = find_access(args, {**self.given, **self.children})
         self.namespace = self._place("namespace")
         self.operator_namespace = self._place("operator_namespace")
         self.labels = hardening.owned_labels(args.platform_name, args.labels or {})
@@ -122,7 +123,7 @@ class Builder:
         """Give the inputs that other resources of the program may still have to make."""
         inputs = [getattr(self.args, name) for name, hint in ARGUMENTS.items() if hint.startswith("Input[")]
         open_ones = [value for value in inputs if value is not None and not isinstance(value, str)]
-        return [*open_ones, *(provider.urn for provider in self.parent._providers.values())]  # noqa: SLF001 - no public way
+        return [*open_ones, *(provider.urn for provider in self.given.values())]
 
     def _add_providers(self) -> None:
         """Make the providers that the arguments or the stack ask for."""
@@ -134,7 +135,7 @@ class Builder:
                 "context": args.context,
             }
             self.children["kubernetes"] = KubernetesProvider(stem, props, opts)
-        if _default_provider_disabled() and "codecanvas" not in self.parent._providers:  # noqa: SLF001 - no public way
+        if _default_provider_disabled() and "codecanvas" not in self.given:
             self.children["codecanvas"] = CodeCanvasProvider(stem, opts)
 
     def _place(self, field: str) -> Any:

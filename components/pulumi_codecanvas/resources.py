@@ -31,6 +31,7 @@ class _Child(pulumi.CustomResource):
 
     @classmethod
     def _register(cls, token: str, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions) -> Self:
+        bind_hooks(opts.hooks, token, name)
         with brief_origin():
             return cls(token, name, dict(props), opts)
 
@@ -43,7 +44,6 @@ class KubernetesObject(_Child):
         """Register the object of a manifest."""
         token = f"kubernetes:{_group_version(manifest['apiVersion'])}:{manifest['kind']}"
         options = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(version=KUBERNETES_VERSION), opts)
-        bind_hooks(opts.hooks, token, name)
         return cls._register(token, name, manifest, options)
 
     @property
@@ -60,7 +60,6 @@ class HelmRelease(_Child):
         """Register a release; `props` are the kubernetes plugin's inputs."""
         options = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(version=KUBERNETES_VERSION), opts)
         token = "kubernetes:helm.sh/v3:Release"  # noqa: S105 - a type token
-        bind_hooks(opts.hooks, token, name)
         return cls._register(token, name, {"version": None, **props, "status": None}, options)
 
     @property
@@ -103,7 +102,6 @@ class ConnectionKey(_Child):
         }
         secret = pulumi.ResourceOptions(additional_secret_outputs=["privateKey"])
         token = "codecanvas:index:ConnectionKey"  # noqa: S105 - a type token
-        bind_hooks(opts.hooks, token, name)
         return cls._register(token, name, props, pulumi.ResourceOptions.merge(_ours(opts), secret))
 
     @property

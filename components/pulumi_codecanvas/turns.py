@@ -32,23 +32,23 @@ class Turn:
     """
 
     def __init__(self, needs: Iterable[Any]) -> None:
-        self._needs = [pulumi.Output.from_input(need) for need in needs]
         self._last: pulumi.Resource | None = None
-        self._places = _find_places()
         self.begun: pulumi.Output[list[pulumi.Resource]] | None = None
         """What the platform's first children depend on: nothing, once it is the platform's turn."""
-        if self._places:
-            self.begun = pulumi.Output.from_input(self._begin(self._places))
+        places = _find_places()
+        if places:
+            lifted = [pulumi.Output.from_input(need) for need in needs]
+            self.begun = pulumi.Output.from_input(self._begin(places, lifted))
 
     def end_with(self, last: pulumi.Resource) -> None:
         """Give the place to another platform once the last child is made or has failed."""
         self._last = last
 
-    async def _begin(self, places: asyncio.Semaphore) -> list[pulumi.Resource]:
+    async def _begin(self, places: asyncio.Semaphore, needs: list[pulumi.Output[Any]]) -> list[pulumi.Resource]:
         if self._last is None:
             return []  # the declaration itself failed
         # What fails tells so where it is used.
-        await asyncio.gather(*(need.future(with_unknowns=True) for need in self._needs), return_exceptions=True)
+        await asyncio.gather(*(need.future(with_unknowns=True) for need in needs), return_exceptions=True)
         await places.acquire()
         made = asyncio.ensure_future(self._last.urn.future(with_unknowns=True))
         made.add_done_callback(lambda ended: _leave(places, ended))

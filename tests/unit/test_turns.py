@@ -90,10 +90,13 @@ def test_a_platform_that_waits_for_its_cluster_keeps_no_place() -> None:
 
 def test_a_need_that_fails_or_is_unknown_lets_the_platform_begin_and_tell() -> None:
     async def check() -> None:
-        failed = pending()
+        failed, nothing, no = pending(), pending(), pending()
         failed.set_exception(ValueError("no cluster"))
-        turn, _ = declare(pulumi.Output.from_input(failed))
-        assert await has_begun(turn)
+        nothing.set_result(None)
+        no.set_result(False)
+        unknown: pulumi.Output[str] = pulumi.Output(set(), nothing, no)
+        needs = [pulumi.Output.from_input(failed), unknown]
+        assert [await has_begun(turn) for turn, _ in map(declare, needs)] == [True, True]
 
     run(check())
 
