@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from codecanvas_provider.cluster import Cluster
     from tests.support.api_proxy import ApiProxy
     from tests.support.small_disk import SmallDisk
-    from tests.support.stack import Stack
+    from tests.support.stack import Running, Stack
     from tools.cluster import LocalCluster
 
 pytestmark = pytest.mark.engine
@@ -125,45 +126,64 @@ def test_a_backend_that_is_full_from_the_start_changes_nothing(small: Stack, dis
 
 
 @fault(13)
-# With the stand-in, whose Helm is a process of its own, the copy is cut off in some runs only.
-@pytest.mark.real("pulumi-resource-kubernetes")
-@pytest.mark.parametrize("known", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["later", "first"])
+@pytest.mark.real("pulumi-resource-kubernetes")  # seen with this one only
 def test_a_backend_that_stays_full_goes_back_to_the_end_of_the_last_update(
-    small: Stack, disk: SmallDisk, proxy: ApiProxy, admin: Cluster, *, known: bool
+    small: Stack, disk: SmallDisk, admin: Cluster
+) -> None:
+    platforms = [unique("eu"), unique("us")]
+    for platform in platforms:
+        small.set(platform)
+    small.up()
+    for platform in platforms:
+        small.set(platform, tokenVersion="2", values={"note": "more than there is room for. " * 1500})
+    with disk.kept_full(room=4), small.start("up", "--skip-preview", "--yes") as running:
+        kill_cut_off(running, small)
+    printed = run_printed(small)
+    assert "pulumi cancel" in printed
+    assert f"/{small.name}" in printed
+    assert "The newest whole copy is of " in printed
+    assert_recovered(small, admin, *platforms)
+
+
+@fault(13)
+@pytest.mark.real("pulumi-resource-kubernetes")  # seen with this one only
+@pytest.mark.slow
+def test_a_backend_that_stays_full_in_the_first_update_begins_anew(
+    small: Stack, disk: SmallDisk, proxy: ApiProxy, admin: Cluster
 ) -> None:
     platforms = [unique("eu"), unique("us")]
     for platform in platforms:
         small.set(platform, timeout=20)
-    if known:
-        small.up()
-        for platform in platforms:
-            small.set(platform, tokenVersion="2")
-    hold = proxy.hold("PATCH" if known else "POST", "/deployments", after=True)
+    holds = [proxy.hold("POST", f"/namespaces/{platform}/deployments", after=True) for platform in platforms]
     with small.start("up", "--skip-preview", "--yes") as running:
-        hold.wait(running)
+        for hold in holds:
+            hold.wait(running)
         with disk.kept_full():
-            hold.release()
-            wait_for(
-                lambda: is_cut_off(state_file(small)) and is_cut_off(Path(f"{state_file(small)}.bak")),
-                "the state and its copy to be cut off",
-                120,
-            )
-            # As when the time of a CI job is over.
-            victims.kill(running)
-            running.wait()
+            for hold in holds:
+                hold.release()
+            kill_cut_off(running, small)
     printed = run_printed(small)
     assert "pulumi cancel" in printed
     assert f"/{small.name}" in printed
-    if known:
-        assert "The newest whole copy is of " in printed
-    else:
-        assert "pulumi stack import" in printed
-        refused = small.up(ok=False).text
-        for platform in platforms:
-            assert f"nobody works in it yet: `kubectl delete namespace {platform}`" in refused
-            admin.delete(NAMESPACE, platform)
-        wait_for(lambda: not any(admin.get(NAMESPACE, platform) for platform in platforms), "both namespaces to go")
+    assert "pulumi stack import" in printed
+    refused = small.up(ok=False).text
+    for platform in platforms:
+        assert f"nobody works in it yet: `kubectl delete namespace {platform}`" in refused
+        admin.delete(NAMESPACE, platform)
+    wait_for(lambda: not any(admin.get(NAMESPACE, platform) for platform in platforms), "both namespaces to go")
     assert_recovered(small, admin, *platforms)
+
+
+def kill_cut_off(running: Running, stack: Stack) -> None:
+    """Kill a run whose state is cut off, as when the time of a CI job is over; the copy beside it is cut off as well.
+
+    Whether Pulumi gets as far as that with the copy hangs on which of its threads finds a free page.
+    """
+    wait_for(lambda: is_cut_off(state_file(stack)), "the state to be cut off", 60)
+    victims.kill(running)
+    running.wait()
+    for path in (state_file(stack), Path(f"{state_file(stack)}.bak")):
+        os.truncate(path, path.stat().st_size // 2)
 
 
 @fault(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BALLAST = "ballast"
+_PAGE = 4096
 
 
 @dataclass(frozen=True)
@@ -28,22 +29,26 @@ class SmallDisk:
 
     root: Path
 
-    def fill(self) -> None:
-        """Leave no byte free."""
+    def fill(self, room: int = 0) -> None:
+        """Leave so many pages free."""
         with (self.root / _BALLAST).open("ab", buffering=0) as ballast, contextlib.suppress(OSError):
-            while True:
-                ballast.write(bytes(4096))
+            while os.statvfs(self.root).f_bfree > room:
+                ballast.write(bytes(_PAGE))
 
     @contextlib.contextmanager
-    def kept_full(self) -> Iterator[None]:
-        """Leave no byte free, and take what becomes free, until the end of the `with` block."""
+    def kept_full(self, room: int = 0) -> Iterator[None]:
+        """Leave so many pages free, and take what becomes free, until the end of the `with` block.
+
+        What a file gives up while it is written anew can be had again before it is taken, so only what grows by more
+        is sure to fail.
+        """
         stop = threading.Event()
 
         def eat() -> None:
             while not stop.wait(0.01):
-                self.fill()
+                self.fill(room)
 
-        self.fill()
+        self.fill(room)
         thread = threading.Thread(target=eat, daemon=True)
         thread.start()
         try:
