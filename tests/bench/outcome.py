@@ -93,20 +93,23 @@ def explain_difference(one: dict[str, Any], other: dict[str, Any]) -> str:
 
 def find_unready(cluster: Cluster, platforms: Iterable[Platform]) -> list[str]:
     """Name what is not as ready as a command that has ended should have left it."""
-    wanted = {platform.name: platform for platform in platforms}
-    problems = []
     deployments = {
         item["metadata"]["namespace"]: item
         for item in cluster.list_all(DEPLOYMENT)
         if item["metadata"]["name"] == RELEASE
     }
-    for name, platform in wanted.items():
-        deployment = deployments.get(name)
+    problems = []
+    for platform in platforms:
+        deployment = deployments.get(platform.name)
         if deployment is None or not _is_ready(deployment):
-            problems.append(f"{name}: the operator is not ready")
-        if platform.frozen and not _is_blocked(cluster, name):
-            problems.append(f"{name}: new dev environments are not refused")
+            problems.append(f"{platform.name}: the operator is not ready")
     return problems
+
+
+def find_open(cluster: Cluster, platforms: Iterable[Platform]) -> list[str]:
+    """Name the frozen platforms that do not refuse new dev environments."""
+    frozen = [platform.name for platform in platforms if platform.frozen]
+    return [f"{name}: new dev environments are not refused" for name in frozen if not _is_blocked(cluster, name)]
 
 
 def find_left(cluster: Cluster) -> list[str]:

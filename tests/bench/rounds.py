@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from tests.bench.audit import writes_of
 from tests.bench.fleet import OPERATIONS, Fleet
 from tests.bench.meter import Cost, adopt_orphans, measure
-from tests.bench.outcome import digest_of, explain_difference, find_left, find_unready, read_objects
-from tests.bench.peers import TITLES, Raw, make_peer, recording_path
+from tests.bench.outcome import digest_of, explain_difference, find_left, find_open, find_unready, read_objects
+from tests.bench.peers import TITLES, Floor, Raw, make_peer, recording_path
 from tests.bench.site import open_site
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tests.bench.site import Site
 
 _READ_ONLY = frozenset({"no-op", "preview"})
+_POLICY_SECONDS = 3.0
 
 
 class BenchError(Exception):
@@ -150,6 +151,7 @@ class _Life:
                 raise BenchError(f"{self._name}: the destroy has left {', '.join(left[:5])}")
             return ""
         unready = find_unready(self._site.cluster, self._fleet.platforms)
+        unready += self._find_open()
         if unready:
             raise BenchError(f"{self._name}: {operation} did not wait: {'; '.join(unready[:5])}")
         objects = read_objects(self._site.cluster)
@@ -157,6 +159,18 @@ class _Life:
         if difference:
             raise BenchError(f"{self._name}: after {operation}: {difference}")
         return digest
+
+    def _find_open(self) -> list[str]:
+        """Name the frozen platforms that do not refuse new dev environments.
+
+        A policy is in force a moment after it was made. Raw Pulumi and the bare writes do not wait for that, the
+        former since it has no means to.
+        """
+        patience = _POLICY_SECONDS if self._name in {Raw.name, Floor.name} else 0.0
+        end = time.monotonic() + patience
+        while (found := find_open(self._site.cluster, self._fleet.platforms)) and time.monotonic() < end:
+            time.sleep(0.1)
+        return found
 
 
 def figures(cost: Cost) -> dict[str, Any]:
