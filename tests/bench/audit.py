@@ -58,6 +58,8 @@ def writes_of(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if method is None or failed or review or "dryRun" in query:
             continue
         body = event.get("requestObject")
+        if isinstance(body, list):
+            continue  # a JSON patch of who manages which field, which fits only the object that was there
         kind = "application/json"
         if method == "PATCH":
             kind = _APPLY if isinstance(body, dict) and "apiVersion" in body and "kind" in body else _MERGE
