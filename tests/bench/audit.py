@@ -19,7 +19,7 @@ _METHODS = {
     "deletecollection": "DELETE",
 }
 _MERGE = "application/merge-patch+json"
-_APPLY = "application/apply-patch+yaml"
+APPLY = "application/apply-patch+yaml"
 
 
 class AuditLog:
@@ -62,7 +62,7 @@ def writes_of(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
             continue  # a JSON patch of who manages which field, which fits only the object that was there
         kind = "application/json"
         if method == "PATCH":
-            kind = _APPLY if isinstance(body, dict) and "apiVersion" in body and "kind" in body else _MERGE
+            kind = APPLY if isinstance(body, dict) and "apiVersion" in body and "kind" in body else _MERGE
         writes.append({"method": method, "url": event["requestURI"], "type": kind, "body": _portable(body)})
     return writes
 

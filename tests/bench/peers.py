@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import yaml
 
+from tests.bench.audit import APPLY
 from tests.bench.fleet import RELEASE, TIMEOUT
 from tests.bench.outcome import PROBE
 from tests.bench.site import PARALLEL
@@ -247,6 +248,9 @@ class Floor:
     def prepare(self, operation: str, fleet: Fleet, concerned: Sequence[Platform]) -> Command | None:
         recording = recording_path(self._recordings, len(fleet.platforms), operation)
         writes = json.loads(recording.read_text())
+        if operation == "field":
+            # The audit log has no event of an apply whose body is YAML, as that of pulumi-kubernetes.
+            writes = [_apply_template(platform) for platform in concerned]
         if not writes:
             return None
         names = [platform.name for platform in concerned]
@@ -255,6 +259,12 @@ class Floor:
         path.write_text(json.dumps({"writes": writes, "ready": [] if gone else names, "gone": gone}))
         line = [sys.executable, "-m", "tests.bench.replay", str(self._site.kubeconfig), str(path)]
         return Command(line, Path(__file__).parents[2])
+
+
+def _apply_template(platform: Platform) -> dict[str, Any]:
+    body = platform.manifests()["template"]
+    url = f"/api/v1/namespaces/{platform.name}/podtemplates/{body['metadata']['name']}?fieldManager=bench&force=true"
+    return {"method": "PATCH", "url": url, "type": APPLY, "body": body}
 
 
 def recording_path(directory: Path, size: int, operation: str) -> Path:

@@ -105,7 +105,7 @@ def describe_figures(results: Results) -> list[str]:
         peers = [peer for peer in TITLES if any(line["peer"] == peer and line["size"] == size for line in results)]
         counts = {peer: _rounds(results, size, peer) for peer in peers}
         heads = ("", *(f"{TITLES[peer]} ({counts[peer]})" for peer in peers))
-        parts.append(f"### {size} platforms")
+        parts.append("### 1 platform" if size == 1 else f"### {size} platforms")
         for measure, (title, unit) in MEASURES.items():
             rows = []
             for operation in _operations(results, size):
