@@ -202,7 +202,7 @@ def _order(peers: Sequence[str], number: int) -> list[str]:
     """Begin each round with another peer; the first one records for the floor, which has to come later."""
     known = [name for name in peers if name != "floor"]
     known.sort(key=lambda name: name != Raw.name)
-    turn = (number - 1) % len(known)
+    turn = (number - 1) % max(len(known), 1)
     return [*known[turn:], *known[:turn], *(["floor"] if "floor" in peers else [])]
 
 
