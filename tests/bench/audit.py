@@ -39,10 +39,12 @@ class AuditLog:
         if self._path.stat().st_size < self._place:
             raise RuntimeError("the audit log was rotated meanwhile; use fewer platforms a cluster")
         with self._path.open("rb") as log:
-            log.seek(self._place)
-            lines = log.read().splitlines()
-            self._place = log.tell()
-        events = [json.loads(line) for line in lines]
+            if self._place:
+                log.seek(self._place - 1)
+                log.readline()  # what was being written when the place was taken is of before
+            whole, _, begun = log.read().rpartition(b"\n")
+            self._place = log.tell() - len(begun)
+        events = [json.loads(line) for line in whole.splitlines()]
         mine = [event for event in events if event["user"]["username"] == ADMIN]
         return list({event["auditID"]: event for event in mine}.values())
 

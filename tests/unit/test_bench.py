@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.bench.audit import APPLY, writes_of
+from tests.bench.audit import APPLY, AuditLog, writes_of
 from tests.bench.report import TARGETS, describe_targets
+from tools.localcluster.credentials import ADMIN
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def event(verb: str, path: str, body: Any = None, *, code: int = 200, resource: str = "podtemplates") -> dict[str, Any]:
@@ -58,6 +63,21 @@ def test_what_fits_only_the_objects_of_its_day_is_taken_out() -> None:
     }
     (write,) = writes_of([event("update", "/secrets/eu", {"metadata": metadata})])
     assert write["body"] == {"metadata": {"name": "eu"}}
+
+
+def line(number: int, user: str = ADMIN) -> str:
+    return json.dumps({"auditID": str(number), "user": {"username": user}}) + "\n"
+
+
+def test_a_log_is_read_by_whole_lines_while_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    path.write_text(line(1) + line(2)[:20])
+    log = AuditLog(path)
+    path.write_text(line(1) + line(2) + line(3) + line(4, "kwok") + line(5)[:20])
+    assert [event["auditID"] for event in log.take()] == ["3"]
+    path.write_text(line(1) + line(2) + line(3) + line(4, "kwok") + line(5) + line(6))
+    assert [event["auditID"] for event in log.take()] == ["5", "6"]
+    assert log.take() == []
 
 
 def verdict(text: str, *results: tuple[str, str, float]) -> list[str]:
