@@ -246,11 +246,12 @@ class Floor:
         self._directory.mkdir(parents=True, exist_ok=True)
 
     def prepare(self, operation: str, fleet: Fleet, concerned: Sequence[Platform]) -> Command | None:
-        recording = recording_path(self._recordings, len(fleet.platforms), operation)
-        writes = json.loads(recording.read_text())
         if operation == "field":
             # The audit log has no event of an apply whose body is YAML, as that of pulumi-kubernetes.
             writes = [_apply_template(platform) for platform in concerned]
+        else:
+            recording = recording_path(self._recordings, len(fleet.platforms), operation)
+            writes = json.loads(recording.read_text())
         if not writes:
             return None
         names = [platform.name for platform in concerned]

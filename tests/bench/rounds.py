@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import tenacity
+
 from tests.bench.audit import writes_of
 from tests.bench.fleet import OPERATIONS, Fleet
 from tests.bench.meter import Cost, adopt_orphans, measure
@@ -167,10 +169,13 @@ class _Life:
         former since it has no means to.
         """
         patience = _POLICY_SECONDS if self._name in {Raw.name, Floor.name} else 0.0
-        end = time.monotonic() + patience
-        while (found := find_open(self._site.cluster, self._fleet.platforms)) and time.monotonic() < end:
-            time.sleep(0.1)
-        return found
+        look = tenacity.Retrying(
+            stop=tenacity.stop_after_delay(patience),
+            wait=tenacity.wait_fixed(0.1),
+            retry=tenacity.retry_if_result(bool),
+            retry_error_callback=lambda state: state.outcome.result() if state.outcome else [],
+        )
+        return look(find_open, self._site.cluster, self._fleet.platforms)
 
 
 def figures(cost: Cost) -> dict[str, Any]:

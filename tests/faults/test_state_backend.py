@@ -60,6 +60,18 @@ def state_file(stack: Stack) -> Path:
     return stack.home.state / ".pulumi" / "stacks" / "codecanvas" / f"{stack.name}.json"
 
 
+def kill_cut_off(running: Running, stack: Stack) -> None:
+    """Kill a run whose state is cut off, as when the time of a CI job is over; the copy beside it is cut off as well.
+
+    Whether Pulumi gets as far as that with the copy hangs on which of its threads finds a free page.
+    """
+    wait_for(lambda: is_cut_off(state_file(stack)), "the state to be cut off", 60)
+    victims.kill(running)
+    running.wait()
+    for path in (state_file(stack), Path(f"{state_file(stack)}.bak")):
+        os.truncate(path, path.stat().st_size // 2)
+
+
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[SmallDisk]:
     """Give the file system of the backend of `small`."""
@@ -172,18 +184,6 @@ def test_a_backend_that_stays_full_in_the_first_update_begins_anew(
         admin.delete(NAMESPACE, platform)
     wait_for(lambda: not any(admin.get(NAMESPACE, platform) for platform in platforms), "both namespaces to go")
     assert_recovered(small, admin, *platforms)
-
-
-def kill_cut_off(running: Running, stack: Stack) -> None:
-    """Kill a run whose state is cut off, as when the time of a CI job is over; the copy beside it is cut off as well.
-
-    Whether Pulumi gets as far as that with the copy hangs on which of its threads finds a free page.
-    """
-    wait_for(lambda: is_cut_off(state_file(stack)), "the state to be cut off", 60)
-    victims.kill(running)
-    running.wait()
-    for path in (state_file(stack), Path(f"{state_file(stack)}.bak")):
-        os.truncate(path, path.stat().st_size // 2)
 
 
 @fault(
