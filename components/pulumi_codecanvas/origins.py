@@ -1,8 +1,7 @@
-"""Where a child comes from, as Pulumi keeps it in the state: the line of the program that declared the platform.
+"""Where a resource comes from, as Pulumi keeps it in the state: the line of the program that declared the platform.
 
-Pulumi's SDK records every frame below that line as well, down to its own start, with each resource. The platform
-itself keeps them; with its children they would be a fifth of the state, which a file backend writes as a whole at
-each step.
+Pulumi's SDK records every frame below that line as well, down to its own start, with each resource: a fifth of the
+state, which a file backend writes as a whole at each step, and other paths on every machine.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SDK_FRAMES = 4
-"""Frames of the SDK above a child's class at the moment when it looks at the stack."""
+"""Frames of the SDK above a resource's class at the moment when it looks at the stack."""
 
 
 @contextlib.contextmanager
 def brief_origin() -> Iterator[None]:
-    """Have a child that is made in the block record where its platform was declared and nothing below."""
+    """Have a resource that is made in the block record where its platform was declared and nothing below."""
     # From the block to the component's constructor, whose caller is the program.
     frame, depth = sys._getframe(2), _SDK_FRAMES + 2  # noqa: SLF001 - the documented way to look at the stack
     while frame.f_back and frame.f_code.co_name != "__init__":

@@ -1,4 +1,4 @@
-"""The outputs inside a platform, waited for in a time that grows with their number and not with its square.
+"""The outputs inside a platform: waited for in a time that grows with their number, and what they hang on.
 
 Pulumi's SDK waits at the end of a program until one output is known, then looks at all that are left, and so on: of a
 fleet's thousands of outputs, most of which nobody sees, that took more time than everything else in the program.
@@ -8,13 +8,38 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import pulumi
 from pulumi.runtime.settings import SETTINGS
 from pulumi.runtime.stack import ResourceRegistrationFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Coroutine, Generator, Iterator
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Later(Awaitable[T]):
+    """A coroutine that begins when it is awaited: of an output that fails not all are."""
+
+    begin: Callable[[], Coroutine[Any, Any, T]]
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self.begin().__await__()
+
+
+def without_dependencies(output: pulumi.Output[T]) -> pulumi.Output[T | None]:
+    """Give an output's value to a child that comes later anyhow, by what it depends on.
+
+    Else the state names the resource that the output is of twice more: among the child's dependencies and as the
+    property's.
+    """
+    value = _Later(lambda: output.future(with_unknowns=True))
+    return pulumi.Output(set(), value, _Later(output.is_known), _Later(output.is_secret))
 
 
 @contextlib.contextmanager

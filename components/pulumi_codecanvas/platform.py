@@ -12,7 +12,9 @@ from pulumi_codecanvas.checks import join_path
 from pulumi_codecanvas.children import Builder
 from pulumi_codecanvas.errors import InvalidArgumentsError
 from pulumi_codecanvas.late_checks import ArgumentsError
+from pulumi_codecanvas.origins import brief_origin
 from pulumi_codecanvas.outputs import gathered_outputs
+from pulumi_codecanvas.quiet import quiet_registrations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,14 +79,14 @@ class ComputingPlatform(pulumi.ComponentResource):
 
         """
         checked = _check(resource_name, {**(args or {}), **kwargs})
-        super().__init__("codecanvas:index:ComputingPlatform", resource_name, {}, opts)
-        with gathered_outputs():
-            built = Builder(self, checked).build()
-        for name, value in built.items():
-            setattr(self, name, pulumi.Output.from_input(value))
-        # Pulumi's SDK writes registered outputs into its debug events, secret ones in plain text. Named as in the
-        # schema, so that the state is the same whichever language declared the platform.
-        self.register_outputs({to_camel(name): getattr(self, name) for name in OUTPUTS if name not in SECRET_OUTPUTS})
+        with quiet_registrations(), gathered_outputs():
+            with brief_origin():
+                super().__init__("codecanvas:index:ComputingPlatform", resource_name, {}, opts)
+            for name, value in Builder(self, checked).build().items():
+                setattr(self, name, pulumi.Output.from_input(value))
+            # Named as in the schema, so that the state is the same whichever language declared the platform.
+            kept = (name for name in OUTPUTS if name not in SECRET_OUTPUTS)
+            self.register_outputs({to_camel(name): getattr(self, name) for name in kept})
 
 
 OUTPUTS = tuple(name for name in ComputingPlatform.__annotations__)

@@ -8,7 +8,7 @@ import pytest
 from pulumi.runtime.settings import SETTINGS
 from pulumi.runtime.stack import ResourceRegistrationFailed, wait_for_rpcs
 
-from pulumi_codecanvas.outputs import gathered_outputs
+from pulumi_codecanvas.outputs import gathered_outputs, without_dependencies
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -86,3 +86,18 @@ def test_nothing_is_added_where_nothing_was_made() -> None:
         return len(SETTINGS.outputs)
 
     assert run(program) == 0
+
+
+def test_a_value_can_be_given_without_what_it_hangs_on() -> None:
+    async def program() -> tuple[Any, ...]:
+        future = asyncio.get_running_loop().create_future()
+        known: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        known.set_result(True)
+        secret: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        secret.set_result(True)
+        maker: pulumi.Resource = object.__new__(pulumi.Resource)
+        bare = without_dependencies(pulumi.Output({maker}, future, known, secret))
+        future.set_result("value")
+        return await bare.future(), await bare.resources(), await bare.is_known(), await bare.is_secret()
+
+    assert run(program) == ("value", set(), True, True)
