@@ -21,7 +21,8 @@ from pulumi_codecanvas.connection import (
 )
 from pulumi_codecanvas.hooks import Hooks
 from pulumi_codecanvas.late_checks import checked_values, merged_values, parse_later, public_half
-from pulumi_codecanvas.manifests import PATCH_FORCE, STACK_ANNOTATION
+from pulumi_codecanvas.manifests import PATCH_FORCE, SKIP_AWAIT, STACK_ANNOTATION
+from pulumi_codecanvas.outputs import without_dependencies
 from pulumi_codecanvas.pod_template import pod_template_object, render_yaml
 from pulumi_codecanvas.resources import (
     CodeCanvasProvider,
@@ -61,6 +62,8 @@ class Builder:
         self.operator_namespace = self._place("operator_namespace")
         self.labels = hardening.owned_labels(args.platform_name, args.labels or {})
         self.objects: list[pulumi.Resource] = []
+        self.home: KubernetesObject | None = None
+        self.operator_home: KubernetesObject | None = None
         self.owner = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
         self.annotations = {PATCH_FORCE: "true", **(args.annotations or {}), STACK_ANNOTATION: self.owner}
         ask = pulumi.InvokeOptions(parent=parent, provider=self.children.get("codecanvas"), version=VERSION)
@@ -68,18 +71,21 @@ class Builder:
         self.reclaim = self.hooks.for_object()
         places = {"namespace": self.namespace, "operatorNamespace": self.operator_namespace}
         self.first = self.hooks.for_first({**places, "features": features_of(args)})
-        self.turn = Turn([parent.urn, *self._made_elsewhere()])
+        self.turn = Turn([parent.urn, *self._made_elsewhere(), *self.hooks.first_answer()])
 
     def build(self) -> dict[str, Any]:
         """Register every child and give the component's outputs."""
-        self.home = self._add_namespace()
         key = self._add_key()
+        self._add_namespaces(after=key)
         template = self._add_pod_template()
         self._add_hardening()
         block = self._add_freeze_block()
         private_key, public_key, fingerprint = self._key_facts(key)
-        release = self._add_release(private_key, after=[template])
-        environments = self._add_environments(after=[release, *self.objects, *block])
+        # The template comes after the platform's own namespace.
+        homes = [self.operator_home] if self.operator_home else []
+        release = self._add_release(private_key, after=[template, *homes])
+        others = [each for each in self.objects if each is not template]
+        environments = self._add_environments(after=[release, *others, *block])
         test = self._add_test(release, fingerprint, after=[environments])
         self.turn.end_with(test)
         return {
@@ -100,11 +106,17 @@ class Builder:
         }
 
     def _options(
-        self, *, after: list[pulumi.Resource] | None = None, inside: bool = False, passing: bool = False
+        self,
+        *,
+        after: list[pulumi.Resource] | None = None,
+        inside: bool = False,
+        passing: bool = False,
+        asks: bool = True,
     ) -> pulumi.ResourceOptions:
         """Options of a child: its parent, what it waits for, and whether it goes with the namespace.
 
-        What is `passing` comes and goes in a platform's life, so that a protected platform can be unfrozen too.
+        What is `passing` comes and goes in a platform's life, so that a protected platform can be unfrozen too. What
+        makes nothing in the cluster asks for no rights there.
         """
         home = self.home if inside else None
         waits = [*(after or []), *([home] if home else [])]
@@ -115,7 +127,7 @@ class Builder:
             depends_on=waits or self.turn.begun,
             deleted_with=goes_along,
             # What waits for another object is not the first to be made.
-            hooks=None if waits else self.first,
+            hooks=self.first if asks and not waits else None,
             protect=False if passing else None,
         )
 
@@ -145,56 +157,59 @@ class Builder:
         found = self.snippet.apply(lambda snippet: getattr(place_of_snippet(vars(self.args), snippet), field))
         return found if field in SECRET_FIELDS else pulumi.Output.unsecret(found)
 
-    def _add_namespace(self) -> KubernetesObject | None:
+    @property
+    def _owns_operator_namespace(self) -> bool:
         args = self.args
-        if not args.create_namespace:
-            home = None
-        else:
-            manifest = hardening.namespace_object(
-                self.namespace,
-                pod_security=args.pod_security,
-                labels=self.labels,
-                annotations=self.annotations,
-            )
-            options = pulumi.ResourceOptions(
-                retain_on_delete=args.retain_volumes or None,
-                custom_timeouts=pulumi.CustomTimeouts(delete=f"{max(args.stop_timeout, NAMESPACE_SECONDS)}s"),
-                hooks=self._reclaim_namespace("namespace", "create_namespace"),
-            )
-            home = KubernetesObject.declare(
-                f"{self.stem}-namespace",
-                manifest,
-                pulumi.ResourceOptions.merge(self._options(), options),
-            )
-        self.operator_home: KubernetesObject | None = None
-        if args.create_operator_namespace and args.operator_namespace not in {
-            None,
-            args.namespace or self.stem,
-        }:
-            name = f"{self.stem}-operator-namespace"
-            manifest = hardening.plain_namespace(
-                self.operator_namespace, labels=self.labels, annotations=self.annotations
-            )
-            hooks = self._reclaim_namespace("operator-namespace", "create_operator_namespace")
-            self.operator_home = KubernetesObject.declare(
-                name,
-                manifest,
-                pulumi.ResourceOptions.merge(self._options(), pulumi.ResourceOptions(hooks=hooks)),
-            )
-        return home
+        return args.create_operator_namespace and args.operator_namespace not in {None, args.namespace or self.stem}
 
-    def _reclaim_namespace(self, name: str, argument: str) -> pulumi.ResourceHookBinding:
+    def _add_namespaces(self, *, after: ConnectionKey | None) -> None:
+        """Register the platform's own namespaces; their end is waited for by the key, where there is one."""
+        args = self.args
+        annotations = {**self.annotations, **({SKIP_AWAIT: "true"} if after else {})}
+        if args.create_namespace:
+            manifest = hardening.namespace_object(
+                self.namespace, pod_security=args.pod_security, labels=self.labels, annotations=annotations
+            )
+            retained = pulumi.ResourceOptions(retain_on_delete=args.retain_volumes or None)
+            self.home = self._namespace("namespace", manifest, after, retained)
+        if self._owns_operator_namespace:
+            manifest = hardening.plain_namespace(self.operator_namespace, labels=self.labels, annotations=annotations)
+            self.operator_home = self._namespace("operator-namespace", manifest, after)
+
+    def _namespace(
+        self,
+        suffix: str,
+        manifest: Mapping[str, Any],
+        key: ConnectionKey | None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> KubernetesObject:
+        argument = f"create_{suffix.replace('-', '_')}"
         remedy = f"to use it as it is, set {argument} to false, else choose another namespace"
-        return self.hooks.for_object(name, remedy)
+        hooks = pulumi.ResourceHookBinding.merge(self.first, self.hooks.for_object(suffix, remedy))
+        options = pulumi.ResourceOptions.merge(self._options(after=[key] if key else []), self._end())
+        options.hooks = hooks
+        return KubernetesObject.declare(
+            f"{self.stem}-{suffix}", manifest, pulumi.ResourceOptions.merge(options, opts or pulumi.ResourceOptions())
+        )
+
+    def _end(self) -> pulumi.ResourceOptions:
+        """Give the options of what waits for the end of a namespace."""
+        seconds = max(self.args.stop_timeout, NAMESPACE_SECONDS)
+        return pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(delete=f"{seconds}s"))
 
     def _add_key(self) -> ConnectionKey | None:
         if self.snippet is not None:
             return None
+        namespaces = [
+            *([self.namespace] if self.args.create_namespace else []),
+            *([self.operator_namespace] if self._owns_operator_namespace else []),
+        ]
         return ConnectionKey.declare(
             f"{self.stem}-key",
             token_version=self.args.token_version,
             private_key=self.args.private_key,
-            opts=self._options(passing=True),
+            place={**self.access, "namespaces": namespaces} if namespaces else {},
+            opts=pulumi.ResourceOptions.merge(self._options(passing=True, asks=False), self._end()),
         )
 
     def _key_facts(self, key: ConnectionKey | None) -> tuple[Any, Any, Any]:
@@ -332,9 +347,8 @@ class Builder:
         watched = {"namespace": props["namespace"], "releaseName": props["name"], "timeout": props["timeout"]}
         known = pulumi.Output.unsecret(pulumi.Output.from_input(props["values"]).apply(values_fingerprint))
         hooks = self.hooks.for_release(watched, known)
-        homes = [home for home in (self.home, self.operator_home) if home]
         options = pulumi.ResourceOptions.merge(
-            self._options(after=[*homes, *after]),
+            self._options(after=after),
             # In place: another one of its name cannot be there at the same time.
             pulumi.ResourceOptions(hooks=hooks, delete_before_replace=True),
         )
@@ -364,7 +378,7 @@ class Builder:
         return {
             **self.access,
             "namespace": self.namespace,
-            "namespaceUid": self.home.uid if self.home else None,
+            "namespaceUid": without_dependencies(self.home.uid) if self.home else None,
             "ownsNamespace": self.args.create_namespace,
             "platformName": self.args.platform_name,
         }
@@ -386,13 +400,14 @@ class Builder:
     def _add_test(self, release: HelmRelease, fingerprint: Any, *, after: list[pulumi.Resource]) -> ConnectionTest:
         args = self.args
         classes = {manifest["kind"]: manifest["metadata"]["name"] for manifest in self.storage_manifests}
+        revision = release.status_of_release.apply(lambda status: status.get("revision"))
         props = {
             **self._cluster(),
             "enabled": args.test_connection,
             "labels": self.labels if args.create_namespace else None,
             "operatorNamespace": self.operator_namespace,
             "releaseName": self._place("release_name"),
-            "keyFingerprint": fingerprint,
+            "keyFingerprint": without_dependencies(fingerprint),
             "podTemplate": args.pod_template.manifest,
             "frozen": args.freeze,
             "freezeMode": args.freeze_mode,
@@ -401,9 +416,9 @@ class Builder:
             "storageClass": classes.get("StorageClass"),
             "volumeSnapshotClass": classes.get("VolumeSnapshotClass"),
             "timeout": self._place("timeout"),
-            "triggers": {"revision": release.status_of_release.apply(lambda status: status.get("revision"))},
+            "triggers": {"revision": without_dependencies(revision)},
         }
-        return ConnectionTest.declare(f"{self.stem}-test", props, self._options(after=[*after, *self.classes]))
+        return ConnectionTest.declare(f"{self.stem}-test", props, self._options(after=after))
 
     def _application_values(self, public_key: Any) -> Any:
         """Give what the application needs to know; nothing where a snippet shows that it knows the platform."""

@@ -16,7 +16,7 @@ import pulumi
 from pulumi.runtime.mocks import MockMonitor
 
 from pulumi_codecanvas.errors import CodeCanvasError
-from pulumi_codecanvas.shared_hooks import SharedErrorHook, SharedHook, make_room
+from pulumi_codecanvas.shared_hooks import SharedErrorHook, SharedHook, alone, make_room, start_once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,6 +93,17 @@ class Hooks:
 
     def __post_init__(self) -> None:
         make_room()
+
+    def first_answer(self) -> list[asyncio.Task[Any]]:
+        """Have the engine start the plugin, if that is still to be done; to be awaited before the first object.
+
+        The engine starts it as it makes a resource. Where all that it may make at a time are objects whose hooks wait
+        for an answer of the plugin, nothing would ever go on.
+        """
+        if _is_mocked() or alone.get() or self.options.provider is not None:
+            return []
+        nothing = {"namespace": self.stem, "operatorNamespace": self.stem, "features": []}
+        return [start_once(lambda: self._ask(RIGHTS, nothing))]
 
     def for_object(self, name: str = "object", remedy: str = "") -> pulumi.ResourceHookBinding:
         """Make way where an interrupted run of this stack has left the object; else say what to do.

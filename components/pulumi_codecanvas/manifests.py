@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 PATCH_FORCE = "pulumi.com/patchForce"
 """Annotation by which an update takes fields of ours back from whoever changed them; fields of others stay theirs."""
 
+SKIP_AWAIT = "pulumi.com/skipAwait"
+"""Annotation by which the kubernetes plugin does not wait for an object, neither for its making nor for its end."""
+
 STACK_ANNOTATION = "pulumi-codecanvas/stack"
 """On every object of ours: the stack that made it, as `organization/project/stack`."""
 

@@ -9,7 +9,7 @@ platform as where they come from, and not one in here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pulumi
 
@@ -27,13 +27,22 @@ KUBERNETES_VERSION = "4.30.0"
 
 
 class _Child(pulumi.CustomResource):
-    """What a platform is made of."""
+    """What a platform is made of.
+
+    Attributes:
+        computed: outputs that are no inputs and are read here.
+
+    """
+
+    computed: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def _register(cls, token: str, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions) -> Self:
         bind_hooks(opts.hooks, token, name)
+        # Of each property that is there, given or not, the SDK makes an Output.
+        given = {name: value for name, value in props.items() if value is not None}
         with brief_origin():
-            return cls(token, name, dict(props), opts)
+            return cls(token, name, {**dict.fromkeys(cls.computed), **given}, opts)
 
 
 class KubernetesObject(_Child):
@@ -55,12 +64,14 @@ class KubernetesObject(_Child):
 class HelmRelease(_Child):
     """A Helm release through the kubernetes plugin."""
 
+    computed = ("status", "version")
+
     @classmethod
     def declare(cls, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions) -> HelmRelease:
         """Register a release; `props` are the kubernetes plugin's inputs."""
         options = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(version=KUBERNETES_VERSION), opts)
         token = "kubernetes:helm.sh/v3:Release"  # noqa: S105 - a type token
-        return cls._register(token, name, {"version": None, **props, "status": None}, options)
+        return cls._register(token, name, props, options)
 
     @property
     def status_of_release(self) -> pulumi.Output[dict[str, Any]]:
@@ -91,14 +102,23 @@ class CodeCanvasProvider(pulumi.ProviderResource):
 class ConnectionKey(_Child):
     """The key pair of a connection. A changed `tokenVersion` or `privateKey` replaces it."""
 
+    computed = ("privateKey", "publicKey", "fingerprint")
+
     @classmethod
-    def declare(cls, name: str, *, token_version: str, private_key: Any, opts: pulumi.ResourceOptions) -> ConnectionKey:
-        """Register a key: a new one, or `private_key` where that is given."""
+    def declare(
+        cls,
+        name: str,
+        *,
+        token_version: str,
+        private_key: Any,
+        place: Mapping[str, Any],
+        opts: pulumi.ResourceOptions,
+    ) -> ConnectionKey:
+        """Register a key: a new one, or `private_key` where that is given; `place` says which namespaces go before."""
         props = {
+            **place,
             "tokenVersion": token_version,
             "privateKey": None if private_key is None else pulumi.Output.secret(private_key),
-            "publicKey": None,
-            "fingerprint": None,
         }
         secret = pulumi.ResourceOptions(additional_secret_outputs=["privateKey"])
         token = "codecanvas:index:ConnectionKey"  # noqa: S105 - a type token
@@ -132,10 +152,12 @@ class DevEnvironments(_Child):
 class ConnectionTest(_Child):
     """The named checks of a connection."""
 
+    computed = ("checks",)
+
     @classmethod
     def declare(cls, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions) -> ConnectionTest:
         """Register the checks; `props` are the inputs."""
-        return cls._register("codecanvas:index:ConnectionTest", name, {**props, "checks": None}, _ours(opts))
+        return cls._register("codecanvas:index:ConnectionTest", name, props, _ours(opts))
 
     @property
     def results(self) -> pulumi.Output[list[dict[str, str]]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -33,6 +33,7 @@ class _Program:
 
     hooks: dict[str, Any] = field(default_factory=dict)
     handlers: dict[_Place, Handler] = field(default_factory=dict)
+    started: asyncio.Task[Any] | None = None
 
 
 alone: ContextVar[bool] = ContextVar("alone", default=False)
@@ -57,6 +58,14 @@ def make_room() -> None:
         if loop not in _roomy:
             _roomy.add(loop)
             loop.set_default_executor(ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="engine"))
+
+
+def start_once(question: Callable[[], Coroutine[Any, Any, Any]]) -> asyncio.Task[Any]:
+    """Ask the first question of a program; to be awaited before any hook can ask one."""
+    program = _program()
+    if program.started is None:
+        program.started = asyncio.ensure_future(question())
+    return program.started
 
 
 class SharedHook(pulumi.ResourceHook):

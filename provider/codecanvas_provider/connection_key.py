@@ -4,18 +4,38 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from codecanvas_provider.inputs import Field
+from codecanvas_provider.cluster import Cluster, Unreachable
+from codecanvas_provider.delete_guard import given_up
+from codecanvas_provider.inputs import CLUSTER_FIELDS, Field, changed_names, check_fields
+from codecanvas_provider.namespace_holders import await_end
 from codecanvas_provider.resource import UNKNOWN, CustomResource, Diff
+from codecanvas_provider.waiting import Pace
 from pulumi_codecanvas import keys
 from pulumi_codecanvas.checks import type_name
 from pulumi_codecanvas.errors import CodeCanvasError, Fault
 
 if TYPE_CHECKING:
+    from codecanvas_provider.dev_environments import Connect
     from codecanvas_provider.inputs import Fields
     from codecanvas_provider.resource import Context
 
 _PRIVATE = "privateKey"
 _VERSION = "tokenVersion"
+_NAMESPACES = "namespaces"
+
+NAMESPACE_SECONDS = 300.0
+"""How long namespaces may take to go where no custom time-out says so."""
+
+_PLACE: dict[str, Field] = {
+    "kubeconfig": CLUSTER_FIELDS["kubeconfig"],
+    "context": CLUSTER_FIELDS["context"],
+    _NAMESPACES: Field(
+        list,
+        "The platform's own namespaces. They are deleted before the key, and its delete ends once they are gone.",
+        default=[],
+        items="str",
+    ),
+}
 
 
 class ConnectionKey(CustomResource):
@@ -23,7 +43,10 @@ class ConnectionKey(CustomResource):
 
     A changed `tokenVersion` or `privateKey` replaces it; with a key of the user's own, only the latter makes
     another key. The ID is the public key's fingerprint. It lives in the state alone: reading gives it back as
-    it is, deleting it touches nothing.
+    it is, deleting it touches nothing in the cluster.
+
+    Of a platform it goes last. Its delete waits for the platform's `namespaces`: those of all platforms then go at
+    the same time, where the kubernetes plugin would wait for each in turn.
     """
 
     token: ClassVar[str] = "codecanvas:index:ConnectionKey"  # noqa: S105 - a type token
@@ -35,33 +58,42 @@ class ConnectionKey(CustomResource):
             replaces=True,
         ),
         _VERSION: Field(str, "A change makes a new key, unless `privateKey` gives one.", default="1", replaces=True),
+        **_PLACE,
     }
     outputs: ClassVar[Fields] = {
         _PRIVATE: Field(str, "The private key: PEM (PKCS #8).", required=True, secret=True),
         "publicKey": Field(str, "The public key: PEM (SubjectPublicKeyInfo).", required=True),
         "fingerprint": Field(str, "`SHA256:` and the hex digest of the public key's DER encoding.", required=True),
         _VERSION: Field(str, "The version that the key was made for.", required=True),
+        **_PLACE,
     }
 
+    def __init__(self, connect: Connect = Cluster.connect, pace: Pace | None = None) -> None:
+        """Take what tests replace: how to reach a cluster, and how often to look."""
+        self._connect = connect
+        self._pace = pace or Pace()
+
     def check(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
-        """Check both inputs; a given key is rewritten as PKCS #8, so that its spelling is no change."""
+        """Check the inputs; a given key is rewritten as PKCS #8, so that its spelling is no change."""
         version, version_faults = _check_version(inputs.get(_VERSION))
         private, private_faults = _check_private_key(inputs.get(_PRIVATE))
+        place, place_faults = check_fields(inputs, _PLACE)
         checked = {_VERSION: version} if private is None else {_VERSION: version, _PRIVATE: private}
-        return checked, version_faults + private_faults
+        return {**checked, **_place_of(place)}, version_faults + private_faults + place_faults
 
     def diff(self, old_inputs: dict[str, Any], old_outputs: dict[str, Any], new_inputs: dict[str, Any]) -> Diff:
         """Replace on any change, except that giving the key which was generated only records it."""
         changed = [name for name in (_PRIVATE, _VERSION) if _differs(old_inputs.get(name), new_inputs.get(name))]
+        moved = changed_names(old_inputs, new_inputs, _PLACE)
         if changed == [_PRIVATE] and new_inputs.get(_PRIVATE) == old_outputs.get(_PRIVATE):
-            return Diff(updates=(_PRIVATE,))
-        return Diff(replaces=tuple(changed))
+            return Diff(updates=(_PRIVATE, *moved))
+        return Diff(replaces=tuple(changed), updates=moved)
 
     async def create(self, context: Context, inputs: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Take the given key or generate one; never generate in a preview."""
         private = inputs.get(_PRIVATE)
         if context.preview and not isinstance(private, str):
-            return "", {_VERSION: inputs[_VERSION]}
+            return "", {_VERSION: inputs[_VERSION], **_place_of(inputs)}
         private = keys.normalize_private_key(private) if private else keys.generate_private_key()
         public = keys.public_key_pem(private)
         fingerprint = keys.fingerprint(public)
@@ -70,6 +102,7 @@ class ConnectionKey(CustomResource):
             "publicKey": public,
             "fingerprint": fingerprint,
             _VERSION: inputs[_VERSION],
+            **_place_of(inputs),
         }
         return fingerprint, outputs
 
@@ -97,13 +130,30 @@ class ConnectionKey(CustomResource):
         context: Context,  # noqa: ARG002 - part of the interface
         id: str,  # noqa: A002, ARG002 - Pulumi's word, part of the interface
         old_outputs: dict[str, Any],
-        inputs: dict[str, Any],  # noqa: ARG002 - part of the interface
+        inputs: dict[str, Any],
     ) -> dict[str, Any]:
-        """Keep the key: an update only ever records as given what was generated."""
-        return old_outputs
+        """Keep the key: an update records as given what was generated, and where the platform is."""
+        kept = {name: value for name, value in old_outputs.items() if name not in _PLACE}
+        return {**kept, **_place_of(inputs)}
 
-    async def delete(self, context: Context, id: str, outputs: dict[str, Any]) -> None:  # noqa: A002 - Pulumi's word
-        """Do nothing: the key goes with the state."""
+    async def delete(self, context: Context, id: str, outputs: dict[str, Any]) -> None:  # noqa: A002, ARG002 - as above
+        """Wait until the platform's namespaces are gone; the key itself goes with the state."""
+        namespaces = outputs.get(_NAMESPACES)
+        if not namespaces:
+            return
+        cluster = self._connect(outputs.get("kubeconfig"), outputs.get("context"))
+        timeout = context.timeout or NAMESPACE_SECONDS
+        try:
+            await await_end(context, cluster, namespaces, timeout=timeout, pace=self._pace)
+        except Unreachable as error:
+            await context.log(given_up(error), "warning")
+
+
+def _place_of(values: dict[str, Any]) -> dict[str, Any]:
+    """Give where the platform is; nothing of it where no namespace is the platform's own."""
+    if not values.get(_NAMESPACES):
+        return {}
+    return {name: values[name] for name in _PLACE if name in values}
 
 
 def _check_version(value: object) -> tuple[object, list[Fault]]:

@@ -108,15 +108,18 @@ class Leftovers:
         found = await in_thread(context, cluster.get, kind, name, namespace, metadata_only=True)
         if found is None:
             return ""
-        owner = (found["metadata"].get("annotations") or {}).get(STACK_ANNOTATION)
+        metadata = found["metadata"]
+        owner = (metadata.get("annotations") or {}).get(STACK_ANNOTATION)
         if owner != given["owner"]:
             return f"and is of the stack {owner}" if owner else "and is not of this stack"
-        if kind is NAMESPACE:
+        going = metadata.get("deletionTimestamp")
+        if kind is NAMESPACE and not going:
             held = await in_thread(context, namespace_holders, cluster, name)
             held = [thing for thing in held if thing not in _INNATE]
             if held:
                 return f"and is not empty ({', '.join(held[:3])}); {_EMPTY_IT.format(name=name)}"
-        await in_thread(context, cluster.delete, kind, name, namespace, seen=found)
+        if not going:
+            await in_thread(context, cluster.delete, kind, name, namespace, seen=found)
         deadline = Deadline(PATIENCE)
         while await in_thread(context, cluster.get, kind, name, namespace, metadata_only=True):
             if deadline.passed:

@@ -73,7 +73,7 @@ class MissingRights:
 
     async def find_missing_rights(self, context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
         """Give `missing`: the rights that are missing; none where the cluster does not say, or is not known yet."""
-        if holds_unknown(arguments):
+        if holds_unknown(arguments) or not arguments.get("features"):
             return {"missing": []}
         given = require_fields(arguments, _FIELDS)
         cluster = self._connect(given.get("kubeconfig"), given.get("context"))

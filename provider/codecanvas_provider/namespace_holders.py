@@ -10,13 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from codecanvas_provider.cluster import CLAIM, Refused
+from codecanvas_provider.cluster import CLAIM, NAMESPACE, Refused
 from codecanvas_provider.waiting import Deadline, in_thread, pause
 from codecanvas_provider.worker_pods import join_names
 from codecanvas_provider.workloads import RELEASE_NAME
 from pulumi_codecanvas.errors import ClusterError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from codecanvas_provider.cluster import Cluster, Kind
     from codecanvas_provider.resource import Context
     from codecanvas_provider.waiting import Pace
@@ -143,6 +145,44 @@ async def release_holders(
         await context.status(f"waiting for what finalizers hold: {join_names(str(holder) for holder in waiting)}")
         await pause(context, wait)
         wait = min(pace.longest, wait * 1.5)
+
+
+async def await_end(
+    context: Context, cluster: Cluster, namespaces: Iterable[str], *, timeout: float, pace: Pace
+) -> None:
+    """Wait until namespaces that are going are gone; one that is not going stays and is not waited for.
+
+    Args:
+        context: takes the progress, and ends the wait on request.
+        cluster: the cluster.
+        namespaces: their names.
+        timeout: seconds until the wait is given up.
+        pace: how often to look.
+
+    Raises:
+        ClusterError: at the time-out; names what is still in them.
+
+    """
+    deadline = Deadline(timeout)
+    wait = pace.first
+    for namespace in namespaces:
+        while await in_thread(context, _is_going, cluster, namespace):
+            if deadline.passed:
+                held = [str(holder) for holder in await in_thread(context, find_holders, cluster, namespace)]
+                by = f"; what finalizers hold in it: {join_names(held)}" if held else ""
+                raise ClusterError(
+                    f"namespace {namespace} was deleted and is not gone after {timeout:g} s{by}",
+                    f"`kubectl get namespace {namespace} -o yaml` shows what it waits for; see that whoever set a"
+                    " finalizer runs and takes it off; then run the command again: it goes on from here",
+                )
+            await context.status(f"waiting until namespace {namespace} is gone")
+            await pause(context, wait)
+            wait = min(pace.longest, wait * 1.5)
+
+
+def _is_going(cluster: Cluster, namespace: str) -> bool:
+    found = cluster.get(NAMESPACE, namespace, metadata_only=True)
+    return found is not None and bool(found["metadata"].get("deletionTimestamp"))
 
 
 def _delete(cluster: Cluster, holder: Holder, namespace: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -276,3 +277,26 @@ def test_generated_keys_connect_with_no_click(stack: Stack, admin: Cluster) -> N
     second = preloaded(codecanvas(stack, "application-values", "--platform", eu).stdout)
     assert second["jwtPublicKey"] == public_key_pem(operator_secret(admin, eu)["jwtPrivateKey"])
     assert second == {**first, "jwtPublicKey": second["jwtPublicKey"]} != first
+
+
+FLEET = """
+import pulumi
+from pulumi_codecanvas import ComputingPlatform
+
+for name, snippet in pulumi.Config().require_object("snippets").items():
+    ComputingPlatform(name, connection_snippet=pulumi.Output.secret(snippet), test_connection=False, skip_await=True)
+"""
+
+
+@pytest.mark.timeout(180)
+def test_more_platforms_than_the_engine_has_hands_come_up(
+    home: PulumiHome, shared_cluster: LocalCluster, admin: Cluster, tmp_path: Path
+) -> None:
+    hands = 2
+    snippets = {name: write_snippet(name, FIRST) for name in (unique("hands") for _ in range(3 * hands))}
+    program = write_program(tmp_path / "program", {"__main__.py": FLEET})
+    with make_stack(home, shared_cluster.kubeconfig, [admin], program=program) as stack:
+        stack.config = {"codecanvas:snippets": json.dumps(snippets)}
+        stack.up("--parallel", str(hands))
+        assert {f"{name}-test" for name in snippets} <= stack.names()
+        stack.destroy()

@@ -10,10 +10,15 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from codecanvas_provider.cluster import NAMESPACE, Kind
 from codecanvas_provider.connection_key import ConnectionKey
+from codecanvas_provider.delete_guard import DELETE_UNREACHABLE
 from codecanvas_provider.resource import UNKNOWN, Context, Diff
+from codecanvas_provider.waiting import Pace
 from pulumi_codecanvas import keys
-from pulumi_codecanvas.errors import CodeCanvasError, InvalidArgumentsError
+from pulumi_codecanvas.errors import ClusterError, CodeCanvasError, InvalidArgumentsError
+from tests.support.calls import Log, run
+from tests.support.fake_cluster import NOW, FakeCluster
 
 _PEM = serialization.Encoding.PEM
 _PKCS8 = serialization.PrivateFormat.PKCS8
@@ -171,7 +176,7 @@ def test_created_outputs_belong_together() -> None:
     assert outputs["publicKey"] == keys.public_key_pem(outputs["privateKey"])
     assert id_ == outputs["fingerprint"] == keys.fingerprint(outputs["publicKey"])
     assert outputs["tokenVersion"] == "7"
-    assert set(outputs) == set(ConnectionKey.outputs)
+    assert set(outputs) == {name for name, field in ConnectionKey.outputs.items() if field.required}
 
 
 def test_read_gives_the_state_back() -> None:
@@ -183,3 +188,91 @@ def test_read_gives_the_state_back() -> None:
 def test_import_is_refused_with_the_way_out() -> None:
     with pytest.raises(CodeCanvasError, match=r"cannot be imported.*give it as privateKey"):
         asyncio.run(ConnectionKey().read(Context(), "SHA256:00", {}, {}))
+
+
+PLACE = {"kubeconfig": "text", "context": "prod", "namespaces": ["eu", "eu-operator"]}
+
+
+def test_where_the_platform_is_goes_with_the_key_only_if_a_namespace_is_its_own() -> None:
+    resource = ConnectionKey()
+    assert resource.check(PLACE) == ({"tokenVersion": "1", **PLACE}, [])
+    assert resource.check({**PLACE, "namespaces": []}) == ({"tokenVersion": "1"}, [])
+    assert _create({"tokenVersion": "1", **PLACE})[1].items() >= PLACE.items()
+
+
+def test_a_platform_that_moves_keeps_its_key() -> None:
+    resource = ConnectionKey()
+    id_, outputs = _create({"tokenVersion": "1", **PLACE})
+    new = {"tokenVersion": "1", "namespaces": ["us"]}
+    assert resource.diff({"tokenVersion": "1", **PLACE}, outputs, new) == Diff(
+        updates=("context", "kubeconfig", "namespaces")
+    )
+    kept = {name: outputs[name] for name in ("privateKey", "publicKey", "fingerprint", "tokenVersion")}
+    assert asyncio.run(resource.update(Context(), id_, outputs, new)) == {**kept, "namespaces": ["us"]}
+
+
+def _delete(cluster: FakeCluster, log: Log, *, seconds: float = 20, **outputs: Any) -> None:
+    resource = ConnectionKey(cluster.connect_to, Pace(first=0.001, longest=0.002))
+    run(resource.delete(log.context(timeout=seconds), "SHA256:00", {**PLACE, **outputs}))
+
+
+def _end(cluster: FakeCluster, name: str) -> None:
+    found = cluster.find(NAMESPACE, name)
+    assert found
+    found["metadata"]["deletionTimestamp"] = NOW
+
+
+def test_delete_waits_until_each_namespace_is_gone() -> None:
+    cluster, log, looks = FakeCluster("eu", "eu-operator"), Log(), []
+    for name in PLACE["namespaces"]:
+        _end(cluster, name)
+
+    def look(kind: Kind) -> None:
+        looks.append(kind)
+        if len(looks) in {3, 6}:
+            cluster.objects.pop(("Namespace", "", "eu" if len(looks) == 3 else "eu-operator"))
+
+    cluster.on_get = look
+    _delete(cluster, log)
+    assert len(looks) == 6
+    assert log.progress == [
+        *["waiting until namespace eu is gone"] * 2,
+        *["waiting until namespace eu-operator is gone"] * 2,
+    ]
+
+
+def test_delete_waits_for_no_namespace_that_stays() -> None:
+    cluster, log = FakeCluster("eu", "eu-operator"), Log()
+    _delete(cluster, log)
+    assert (log.progress, cluster.calls) == ([], [])
+
+
+def test_a_namespace_that_does_not_go_is_named_with_what_holds_it() -> None:
+    cluster = FakeCluster("eu")
+    _end(cluster, "eu")
+    cluster.discover = lambda: [HELD]  # type: ignore[method-assign] # what this cluster has
+    cluster.put(HELD, {"metadata": {"name": "w", "finalizers": ["example.com/hold"]}}, "eu")
+    with pytest.raises(ClusterError) as caught:
+        _delete(cluster, Log(), seconds=0.01)
+    assert "namespace eu was deleted and is not gone after 0.01 s" in str(caught.value)
+    assert "Widget w (finalizers example.com/hold)" in str(caught.value)
+    assert "run the command again" in str(caught.value)
+
+
+HELD = Kind("Widget", "example.com/v1", "widgets")
+
+
+def test_a_key_of_no_namespace_asks_no_cluster() -> None:
+    cluster = FakeCluster()
+    cluster.away = True
+    _delete(cluster, Log(), namespaces=[])
+
+
+def test_a_cluster_that_is_gone_is_given_up_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster, log = FakeCluster(), Log()
+    cluster.away = True
+    with pytest.raises(ClusterError, match=DELETE_UNREACHABLE):
+        _delete(cluster, log)
+    monkeypatch.setenv(DELETE_UNREACHABLE, "true")
+    _delete(cluster, log)
+    assert "given up because of" in log.messages[0]

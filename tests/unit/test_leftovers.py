@@ -11,7 +11,7 @@ from codecanvas_provider.waiting import Pace
 from pulumi_codecanvas.errors import InvalidArgumentsError
 from pulumi_codecanvas.manifests import STACK_ANNOTATION
 from tests.support.calls import Log, run
-from tests.support.fake_cluster import FakeCluster
+from tests.support.fake_cluster import NOW, FakeCluster
 
 OWNER = "organization/codecanvas/prod"
 
@@ -63,6 +63,24 @@ def test_a_namespace_goes_only_when_it_holds_nothing(cluster: FakeCluster) -> No
     assert cluster.find(NAMESPACE, "eu")
     cluster.delete(CONFIG_MAP, "work", "eu")
     assert clear(cluster, NAMESPACE)["cleared"]
+
+
+def test_a_namespace_of_ours_that_is_going_is_waited_for(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(cluster, NAMESPACE, OWNER)
+    cluster.put(CONFIG_MAP, {"metadata": {"name": "still-there"}}, "eu")
+    found = cluster.find(NAMESPACE, "eu")
+    assert found
+    found["metadata"]["deletionTimestamp"] = NOW
+    looks: list[Kind] = []
+
+    def look(kind: Kind) -> None:
+        looks.append(kind)
+        if len(looks) == 3:
+            cluster.objects.pop(("Namespace", "", "eu"))
+
+    monkeypatch.setattr(cluster, "on_get", look)
+    assert clear(cluster, NAMESPACE)["cleared"]
+    assert (len(looks), cluster.calls) == (3, [])
 
 
 def test_an_object_that_does_not_go_is_named(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:

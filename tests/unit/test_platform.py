@@ -15,6 +15,7 @@ from pulumi.runtime.stack import run_pulumi_func
 from pulumi_codecanvas import ComputingPlatform
 from pulumi_codecanvas.errors import InvalidArgumentsError
 from pulumi_codecanvas.keys import generate_private_key, public_key_pem
+from pulumi_codecanvas.manifests import SKIP_AWAIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -222,6 +223,28 @@ def test_a_disabled_default_provider_is_replaced_by_one_of_the_platform_s(
     assert ("pulumi:providers:codecanvas" in seen.resources) is has_own
     provider = seen.resources["codecanvas:index:DevEnvironments"].provider
     assert ("pulumi:providers:codecanvas::eu" in (provider or "")) is has_own
+
+
+NAMESPACE = "kubernetes:core/v1:Namespace"
+
+
+def test_the_key_goes_last_and_waits_for_the_platform_s_own_namespaces(seen: Seen) -> None:
+    declare(server_url=URL, kubeconfig="kubeconfig-text", operator_namespace="apart")
+    key = seen.inputs(CONNECTION_KEY)
+    assert (key["namespaces"], opened(key["kubeconfig"])) == (["eu", "apart"], "kubeconfig-text")
+    assert seen.inputs(NAMESPACE)["metadata"]["annotations"][SKIP_AWAIT] == "true"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"server_url": URL, "create_namespace": False, "namespace": "theirs"}, {"connection_snippet": SNIPPET}],
+    ids=["adopted", "no key"],
+)
+def test_what_no_key_waits_for_the_kubernetes_plugin_waits_for(seen: Seen, arguments: dict[str, Any]) -> None:
+    declare(**arguments)
+    for token, args in seen.resources.items():
+        assert SKIP_AWAIT not in json.dumps(args.inputs, default=str)
+        assert token != CONNECTION_KEY or set(args.inputs) == {"tokenVersion"}
 
 
 def test_a_freeze_brings_its_block(seen: Seen) -> None:
