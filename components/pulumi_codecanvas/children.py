@@ -81,11 +81,8 @@ class Builder:
         self._add_hardening()
         block = self._add_freeze_block()
         private_key, public_key, fingerprint = self._key_facts(key)
-        # The template comes after the platform's own namespace.
-        homes = [self.operator_home] if self.operator_home else []
-        release = self._add_release(private_key, after=[template, *homes])
-        others = [each for each in self.objects if each is not template]
-        environments = self._add_environments(after=[release, *others, *block])
+        release = self._add_release(private_key, after=[template])
+        environments = self._add_environments(after=[release, *self.objects, *block])
         test = self._add_test(release, fingerprint, after=[environments])
         self.turn.end_with(test)
         return {
@@ -347,8 +344,9 @@ class Builder:
         watched = {"namespace": props["namespace"], "releaseName": props["name"], "timeout": props["timeout"]}
         known = pulumi.Output.unsecret(pulumi.Output.from_input(props["values"]).apply(values_fingerprint))
         hooks = self.hooks.for_release(watched, known)
+        homes = [home for home in (self.home, self.operator_home) if home]
         options = pulumi.ResourceOptions.merge(
-            self._options(after=after),
+            self._options(after=[*homes, *after]),
             # In place: another one of its name cannot be there at the same time.
             pulumi.ResourceOptions(hooks=hooks, delete_before_replace=True),
         )
@@ -378,7 +376,7 @@ class Builder:
         return {
             **self.access,
             "namespace": self.namespace,
-            "namespaceUid": without_dependencies(self.home.uid) if self.home else None,
+            "namespaceUid": self.home.uid if self.home else None,
             "ownsNamespace": self.args.create_namespace,
             "platformName": self.args.platform_name,
         }
@@ -403,6 +401,8 @@ class Builder:
         revision = release.status_of_release.apply(lambda status: status.get("revision"))
         props = {
             **self._cluster(),
+            # Of the test, which is never replaced, it is enough that the dev environments come after the namespace.
+            "namespaceUid": without_dependencies(self.home.uid) if self.home else None,
             "enabled": args.test_connection,
             "labels": self.labels if args.create_namespace else None,
             "operatorNamespace": self.operator_namespace,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from codecanvas_provider.cluster import (
     POD,
     POLICY,
     POLICY_BINDING,
+    SERVICE_ACCOUNT,
     SNAPSHOT_CLASS,
     STORAGE_CLASS,
     Cluster,
@@ -164,6 +166,65 @@ def test_what_holds_the_namespace_is_named_and_the_next_destroy_goes_on(stack: S
     admin.patch(CONFIG_MAP, "held", {"metadata": {"finalizers": None}}, name)
     stack.destroy()
     assert admin.get(NAMESPACE, name) is None
+
+
+@pytest.mark.parametrize("command", ["destroy", "up"])
+def test_a_namespace_that_is_still_going_is_waited_for(stack: Stack, admin: Cluster, command: str) -> None:
+    name = unique("going")
+    stack.set(name)
+    stack.up()
+    owner = admin.get(SERVICE_ACCOUNT, "default", name)
+    assert owner is not None
+    held = {
+        "name": "held",
+        "finalizers": ["example.com/holds"],
+        "ownerReferences": [
+            {
+                "apiVersion": "v1",
+                "kind": "ServiceAccount",
+                "name": "default",
+                "uid": owner["metadata"]["uid"],
+                "controller": True,
+            }
+        ],
+    }
+    admin.create(CONFIG_MAP, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": held}, name)
+    with stack.start("destroy", "--skip-preview", "--yes") as running:
+        wait_for(lambda: running.has_step(f"{name}-key"), "the namespace to be deleted")
+        running.interrupt()
+        interrupted = running.wait()
+    assert "goes only when these are gone: ConfigMap held (finalizers example.com/holds)" in interrupted.text
+    assert {known for known in stack.names() if known.startswith(f"{name}-")} == {f"{name}-key"}
+    found = admin.get(NAMESPACE, name)
+    assert found is not None
+    assert found["metadata"]["deletionTimestamp"]
+    free = threading.Timer(3, admin.patch, [CONFIG_MAP, "held", {"metadata": {"finalizers": None}}, name])
+    free.start()
+    if command == "up":
+        stack.up()
+        again = admin.get(NAMESPACE, name)
+        assert again is not None
+        assert again["metadata"]["uid"] != found["metadata"]["uid"]
+        free.join()
+        stack.destroy()
+    else:
+        stack.destroy()
+        assert admin.get(NAMESPACE, name) is None
+
+
+def test_a_platform_that_moves_takes_its_key_along_and_empties_its_old_namespace(stack: Stack, admin: Cluster) -> None:
+    name = unique("mover")
+    stack.set(name)
+    stack.up()
+    (key,) = [resource["id"] for resource in stack.state() if resource["urn"].endswith(f"::{name}-key")]
+    stack.set(name, namespace=f"{name}-2")
+    stack.up()
+    (kept,) = [resource["id"] for resource in stack.state() if resource["urn"].endswith(f"::{name}-key")]
+    assert kept == key
+    wait_for(lambda: admin.get(NAMESPACE, name) is None, "the old namespace to go", seconds=60)
+    assert stack.up("--expect-no-changes").changes == {}
+    stack.destroy()
+    assert admin.get(NAMESPACE, f"{name}-2") is None
 
 
 def test_retained_volumes_stay_with_their_namespace_and_nothing_else(
