@@ -71,7 +71,7 @@ class Builder:
         self.reclaim = self.hooks.for_object()
         places = {"namespace": self.namespace, "operatorNamespace": self.operator_namespace}
         self.first = self.hooks.for_first({**places, "features": features_of(args)})
-        self.turn = Turn([parent.urn, *self._made_elsewhere(), *self.hooks.first_answer()])
+        self.turn = Turn([parent.urn, *self._needs(), *self.hooks.first_answer()])
 
     def build(self) -> dict[str, Any]:
         """Register every child and give the component's outputs."""
@@ -128,11 +128,11 @@ class Builder:
             protect=False if passing else None,
         )
 
-    def _made_elsewhere(self) -> list[Any]:
-        """Give the inputs that other resources of the program may still have to make."""
+    def _needs(self) -> list[Any]:
+        """Give what has to be there before the first child: inputs that others may still have to make, providers."""
         inputs = [getattr(self.args, name) for name, hint in ARGUMENTS.items() if hint.startswith("Input[")]
         open_ones = [value for value in inputs if value is not None and not isinstance(value, str)]
-        return [*open_ones, *(provider.urn for provider in self.given.values())]
+        return [*open_ones, *(provider.urn for provider in [*self.given.values(), *self.children.values()])]
 
     def _add_providers(self) -> None:
         """Make the providers that the arguments or the stack ask for."""

@@ -15,6 +15,8 @@ from codecanvas_provider.cli import app
 from codecanvas_provider.cluster import NAMESPACE, Cluster, Kind
 from codecanvas_provider.permissions import ALL_RULES
 from codecanvas_provider.roles import merge_rules
+from pulumi_codecanvas.keys import generate_private_key
+from tests.engine.test_snippet import write_documented_snippet
 from tests.support.clusters import make_cluster
 from tests.support.names import unique
 from tests.support.namespaces import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, make_namespace
@@ -139,7 +141,14 @@ def lives(home: PulumiHome, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         own = Pipeline(cluster, admin)
         with make_stack(home, own.kubeconfig, [admin]) as stack:
             live(stack, Site(admin, cluster, name), name, operatorNamespace=f"{name}-operator")
-        assert admin.get(NAMESPACE, name) is None
+        # Without a key it is the kubernetes plugin that waits for the namespace's end.
+        pasted = unique("pasted")
+        with make_stack(home, own.kubeconfig, [admin]) as stack:
+            snippet = write_documented_snippet(pasted, pasted, generate_private_key())
+            stack.set(pasted, connectionSnippet=stack.seal(snippet), serverUrl=None, chart=None)
+            stack.up()
+            stack.destroy()
+        assert [admin.get(NAMESPACE, own) for own in (name, pasted)] == [None, None]
 
         namespace, operator = make_namespace(admin, "team"), make_namespace(admin, "operators")
         adopted = Pipeline(cluster, admin, "--namespace", namespace, "--operator-namespace", operator)

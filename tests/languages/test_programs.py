@@ -96,7 +96,11 @@ def traces(stack: Stack, admin: Cluster) -> dict[str, Any]:
     resources = json.loads(exported.stdout)["deployment"]["resources"]
     by_type = {resource["type"]: resource for resource in resources}
     masks = {
-        **{value: f"<{name}>" for name, value in _plain(by_type[KEY]["outputs"]).items() if name != "tokenVersion"},
+        **{
+            value: f"<{name}>"
+            for name, value in _plain(by_type[KEY]["outputs"]).items()
+            if name not in {"namespaces", "tokenVersion"}
+        },
         by_type["kubernetes:core/v1:Namespace"]["outputs"]["metadata"]["uid"]: "<uid>",
         stack.name: "<stack>",
     }
