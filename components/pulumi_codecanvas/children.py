@@ -71,7 +71,9 @@ class Builder:
         self.reclaim = self.hooks.for_object()
         places = {"namespace": self.namespace, "operatorNamespace": self.operator_namespace}
         self.first = self.hooks.for_first({**places, "features": features_of(args)})
-        self.turn = Turn([parent.urn, *self._needs(), *self.hooks.first_answer()])
+        # Where there is a key, it comes first, and the engine starts the plugin for it.
+        answer = [] if self.snippet is None else self.hooks.first_answer()
+        self.turn = Turn([parent.urn, *self._needs(), *answer])
 
     def build(self) -> dict[str, Any]:
         """Register every child and give the component's outputs."""

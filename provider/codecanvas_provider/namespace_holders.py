@@ -164,7 +164,6 @@ async def await_end(
 
     """
     deadline = Deadline(timeout)
-    wait = pace.first
     for namespace in namespaces:
         while await in_thread(context, _is_going, cluster, namespace):
             if deadline.passed:
@@ -176,8 +175,7 @@ async def await_end(
                     " finalizer runs and takes it off; then run the command again: it goes on from here",
                 )
             await context.status(f"waiting until namespace {namespace} is gone")
-            await pause(context, wait)
-            wait = min(pace.longest, wait * 1.5)
+            await pause(context, pace.first)
 
 
 def _is_going(cluster: Cluster, namespace: str) -> bool:

@@ -283,20 +283,23 @@ FLEET = """
 import pulumi
 from pulumi_codecanvas import ComputingPlatform
 
-for name, snippet in pulumi.Config().require_object("snippets").items():
-    ComputingPlatform(name, connection_snippet=pulumi.Output.secret(snippet), test_connection=False, skip_await=True)
+for name, given in pulumi.Config().require_object("fleet").items():
+    ComputingPlatform(name, given, test_connection=False, skip_await=True)
 """
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.parametrize("has_key", [False, True], ids=["pasted", "with a key"])
 def test_more_platforms_than_the_engine_has_hands_come_up(
-    home: PulumiHome, shared_cluster: LocalCluster, admin: Cluster, tmp_path: Path
+    home: PulumiHome, shared_cluster: LocalCluster, admin: Cluster, tmp_path: Path, *, has_key: bool
 ) -> None:
     hands = 2
-    snippets = {name: write_snippet(name, FIRST) for name in (unique("hands") for _ in range(3 * hands))}
+    names = [unique("hands") for _ in range(3 * hands)]
+    with_key = {"server_url": SERVER_URL, "chart": str(CHART)}
+    fleet = {name: with_key if has_key else {"connection_snippet": write_snippet(name, FIRST)} for name in names}
     program = write_program(tmp_path / "program", {"__main__.py": FLEET})
     with make_stack(home, shared_cluster.kubeconfig, [admin], program=program) as stack:
-        stack.config = {"codecanvas:snippets": json.dumps(snippets)}
+        stack.config = {"codecanvas:fleet": json.dumps(fleet)}
         stack.up("--parallel", str(hands))
-        assert {f"{name}-test" for name in snippets} <= stack.names()
+        assert {f"{name}-test" for name in names} <= stack.names()
         stack.destroy()
