@@ -21,7 +21,7 @@ from pulumi_codecanvas.connection import (
 )
 from pulumi_codecanvas.hooks import Hooks
 from pulumi_codecanvas.late_checks import checked_values, merged_values, parse_later, public_half
-from pulumi_codecanvas.manifests import PATCH_FORCE, SKIP_AWAIT, STACK_ANNOTATION
+from pulumi_codecanvas.manifests import NAMESPACE_SECONDS, PATCH_FORCE, SKIP_AWAIT, STACK_ANNOTATION
 from pulumi_codecanvas.outputs import without_dependencies
 from pulumi_codecanvas.pod_template import pod_template_object, render_yaml
 from pulumi_codecanvas.resources import (
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
 
 MAX_HISTORY = 2
 """Revisions that Helm keeps; each holds the values of its time, so old keys must not linger there."""
-
-NAMESPACE_SECONDS = 300
-"""How long a namespace may take to go at the least; what would hold it was asked to go before."""
 
 
 class Builder:

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+NAMESPACE_SECONDS = 300
+"""How long a namespace may take to go at the least; what would hold it was asked to go before."""
+
 PATCH_FORCE = "pulumi.com/patchForce"
 """Annotation by which an update takes fields of ours back from whoever changed them; fields of others stay theirs."""
 

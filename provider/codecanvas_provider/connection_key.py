@@ -13,6 +13,7 @@ from codecanvas_provider.waiting import Pace
 from pulumi_codecanvas import keys
 from pulumi_codecanvas.checks import type_name
 from pulumi_codecanvas.errors import CodeCanvasError, Fault
+from pulumi_codecanvas.manifests import NAMESPACE_SECONDS
 
 if TYPE_CHECKING:
     from codecanvas_provider.dev_environments import Connect
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 _PRIVATE = "privateKey"
 _VERSION = "tokenVersion"
 _NAMESPACES = "namespaces"
-
-NAMESPACE_SECONDS = 300.0
-"""How long namespaces may take to go where no custom time-out says so."""
 
 _PLACE: dict[str, Field] = {
     "kubeconfig": CLUSTER_FIELDS["kubeconfig"],
@@ -82,7 +80,7 @@ class ConnectionKey(CustomResource):
         return {**checked, **_place_of(place)}, version_faults + private_faults + place_faults
 
     def diff(self, old_inputs: dict[str, Any], old_outputs: dict[str, Any], new_inputs: dict[str, Any]) -> Diff:
-        """Replace on any change, except that giving the key which was generated only records it."""
+        """Replace for another key; only record that the one which was generated is given, and where the platform is."""
         changed = [name for name in (_PRIVATE, _VERSION) if _differs(old_inputs.get(name), new_inputs.get(name))]
         moved = changed_names(old_inputs, new_inputs, _PLACE)
         if changed == [_PRIVATE] and new_inputs.get(_PRIVATE) == old_outputs.get(_PRIVATE):

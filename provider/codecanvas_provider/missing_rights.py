@@ -73,9 +73,11 @@ class MissingRights:
 
     async def find_missing_rights(self, context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
         """Give `missing`: the rights that are missing; none where the cluster does not say, or is not known yet."""
-        if holds_unknown(arguments) or not arguments.get("features"):
+        if holds_unknown(arguments):
             return {"missing": []}
         given = require_fields(arguments, _FIELDS)
+        if not given["features"]:
+            return {"missing": []}
         cluster = self._connect(given.get("kubeconfig"), given.get("context"))
         home, operator_home = given["namespace"], given["operatorNamespace"]
         features = [feature for feature in RULES if feature in given["features"]]

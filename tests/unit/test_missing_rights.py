@@ -12,7 +12,7 @@ from codecanvas_provider.permissions import RULES
 from codecanvas_provider.resource import UNKNOWN, Context
 from pulumi_codecanvas.args import check_args
 from pulumi_codecanvas.children import features_of
-from pulumi_codecanvas.errors import ClusterError
+from pulumi_codecanvas.errors import ClusterError, InvalidArgumentsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,3 +96,9 @@ def test_optional_rights_are_not_asked_for() -> None:
     find_missing(Rights(note), ["freeze"], namespace="eu", operator_namespace="eu")  # type: ignore[arg-type] # a stand-in
     assert ("get", "nodes") not in asked
     assert ("delete", "pods") in asked
+
+
+def test_without_features_no_cluster_is_asked_and_other_arguments_are_still_checked() -> None:
+    assert ask(None, features=[]) == []
+    with pytest.raises(InvalidArgumentsError, match="features: is missing"):
+        ask(None, features=None)
