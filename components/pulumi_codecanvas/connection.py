@@ -116,11 +116,21 @@ def contradictions(args: Mapping[str, Any], snippet: Snippet) -> list[Fault]:
     """
     place = place_of_snippet(args, snippet)
     return [
+        *_target_faults(snippet),
         *_differences(args, snippet),
         *_double_logins(args, snippet),
         *_apart(args, snippet),
         *freeze_faults(args.get("freeze_mode", "policy"), place.namespace, place.operator_namespace),
     ]
+
+
+def _target_faults(snippet: Snippet) -> list[Fault]:
+    """Refuse a namespace that is no text, as Helm reads `--set` of one that looks like a number or a truth."""
+    target = _said_target(snippet)
+    if target is None or isinstance(target, str):
+        return []
+    cause = "`operator.targetNamespace` is no text, so the operator would not know its namespace"
+    return [Fault("connection_snippet", cause, "give it with `--set-string`, or quoted in the values file")]
 
 
 def _differences(args: Mapping[str, Any], snippet: Snippet) -> list[Fault]:
@@ -155,9 +165,13 @@ def _double_logins(args: Mapping[str, Any], snippet: Snippet) -> list[Fault]:
 
 def target_namespace(snippet: Snippet) -> str | None:
     """Give the namespace that the snippet tells the operator to run dev environments in, if it does."""
-    operator = snippet.values.get("operator")
-    target = operator.get("targetNamespace") if isinstance(operator, Mapping) else None
+    target = _said_target(snippet)
     return target if isinstance(target, str) else None
+
+
+def _said_target(snippet: Snippet) -> object:
+    operator = snippet.values.get("operator")
+    return operator.get("targetNamespace") if isinstance(operator, Mapping) else None
 
 
 def values_fingerprint(values: Mapping[str, Any]) -> str:

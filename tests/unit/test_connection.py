@@ -42,6 +42,21 @@ def test_a_snippet_alone_decides_chart_version_release_and_namespaces() -> None:
     assert (found.namespace, found.operator_namespace) == ("eu", "eu")
 
 
+@pytest.mark.parametrize("value", ["20251", "true", "{eu}"])
+def test_a_target_namespace_that_helm_reads_as_no_text_is_refused(value: str) -> None:
+    [fault] = refused(f"helm upgrade cc {CHART} -n eu --set operator.targetNamespace={value} --set a.token={TOKEN}")
+    assert fault.startswith("connection_snippet: `operator.targetNamespace` is no text")
+    assert "--set-string" in fault
+
+
+def test_a_target_namespace_of_digits_is_taken_as_text() -> None:
+    assert place(f"helm upgrade cc {CHART} -n 20251 --set-string operator.targetNamespace=20251").namespace == "20251"
+
+
+def test_a_target_namespace_that_a_snippet_takes_back_is_none() -> None:
+    assert place(f"helm upgrade cc {CHART} -n eu --set operator.targetNamespace=null").namespace == "eu"
+
+
 def test_arguments_that_say_the_same_are_taken() -> None:
     assert check(chart=CHART, chart_version="2025.1.2", release_name="cc", namespace="eu", operator_namespace="eu")
 
