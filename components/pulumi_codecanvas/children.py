@@ -23,7 +23,7 @@ from pulumi_codecanvas.hooks import Hooks
 from pulumi_codecanvas.late_checks import checked_values, merged_values, parse_later, public_half
 from pulumi_codecanvas.manifests import NAMESPACE_SECONDS, PATCH_FORCE, SKIP_AWAIT, STACK_ANNOTATION
 from pulumi_codecanvas.outputs import without_dependencies
-from pulumi_codecanvas.pod_template import pod_template_object, render_yaml
+from pulumi_codecanvas.pod_template import pod_template_object, render_yaml, shared_claims
 from pulumi_codecanvas.resources import (
     CodeCanvasProvider,
     ConnectionKey,
@@ -391,6 +391,8 @@ class Builder:
             "stopTimeout": args.stop_timeout,
             "forceDelete": args.force_delete,
             "retainVolumes": args.retain_volumes,
+            # Not given where there are none: most templates name no volume.
+            "templateClaims": shared_claims(args.pod_template.manifest) or None,
         }
         return DevEnvironments.declare(f"{self.stem}-environments", props, self._options(after=after))
 

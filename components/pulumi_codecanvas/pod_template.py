@@ -28,6 +28,7 @@ __all__ = [
     "load_pod_template",
     "pod_template_object",
     "render_yaml",
+    "shared_claims",
     "worker_pod",
 ]
 
@@ -96,6 +97,17 @@ def load_pod_template(
 def render_yaml(manifest: Mapping[str, Any]) -> str:
     """Write a manifest as YAML: in Kubernetes' usual order, the same whatever order its keys came in."""
     return dump_yaml(_in_order(manifest))
+
+
+def shared_claims(manifest: Mapping[str, Any]) -> list[str]:
+    """Name the PersistentVolumeClaims that a template mounts: all dev environments share them, none owns them.
+
+    What is no volume is passed over; the API server refuses it.
+    """
+    volumes = manifest["spec"].get("volumes")
+    entries = [volume for volume in volumes if isinstance(volume, Mapping)] if isinstance(volumes, Sequence) else []
+    claims = [entry.get("persistentVolumeClaim") for entry in entries]
+    return sorted({str(claim["claimName"]) for claim in claims if isinstance(claim, Mapping) and "claimName" in claim})
 
 
 def pod_template_object(

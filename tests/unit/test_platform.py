@@ -256,6 +256,13 @@ def test_a_freeze_brings_its_block(seen: Seen) -> None:
     assert (environments["frozen"], environments["freezeReason"]) == (True, "upgrade")
 
 
+def test_the_volumes_that_the_pod_template_names_are_told_to_the_guard(seen: Seen) -> None:
+    shared = {"name": "cache", "persistentVolumeClaim": {"claimName": "team-cache"}}
+    spec = {"containers": [{"name": "worker-main"}], "volumes": [shared]}
+    declare(server_url=URL, pod_template={"apiVersion": "v1", "kind": "Pod", "spec": spec})
+    assert seen.inputs("codecanvas:index:DevEnvironments")["templateClaims"] == ["team-cache"]
+
+
 def test_an_adopted_namespace_is_not_registered(seen: Seen) -> None:
     declare(server_url=URL, create_namespace=False, namespace="theirs")
     assert "kubernetes:core/v1:Namespace" not in seen.resources

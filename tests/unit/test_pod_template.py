@@ -19,6 +19,7 @@ from pulumi_codecanvas.pod_template import (
     load_pod_template,
     pod_template_object,
     render_yaml,
+    shared_claims,
     worker_pod,
 )
 from pulumi_codecanvas.propagation import ENV_KEYS_VARIABLE, PATHS_VARIABLE
@@ -82,6 +83,22 @@ def worker(**fields: object) -> dict[str, Any]:
 def env_of(template: PodTemplate) -> list[dict[str, Any]]:
     env: list[dict[str, Any]] = template.manifest["spec"]["containers"][0]["env"]
     return env
+
+
+SHARED = {"persistentVolumeClaim": {"claimName": "team-cache"}}
+
+
+@pytest.mark.parametrize(
+    ("volumes", "claims"),
+    [
+        ([{"name": "cache", **SHARED}, {"name": "again", **SHARED}, {"name": "tmp", "emptyDir": {}}], ["team-cache"]),
+        (None, []),
+        ("team-cache", []),
+        (["team-cache", {"name": "x", "persistentVolumeClaim": None}, {"persistentVolumeClaim": {}}], []),
+    ],
+)
+def test_the_volumes_that_a_template_names_are_shared(volumes: object, claims: list[str]) -> None:
+    assert shared_claims({"spec": {"volumes": volumes}}) == claims
 
 
 def test_documented_example_is_accepted_from_text() -> None:
