@@ -184,8 +184,15 @@ def permissions(
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line.
+
+    What goes wrong unexpectedly is named by its type alone: its text may quote what it met, and that may be secret.
+    """
+    try:
+        app()
+    except Exception as error:  # noqa: BLE001 - the boundary to the user: nobody gets a traceback
+        _complain([f"codecanvas failed unexpectedly ({type(error).__name__}); please report it"])
+        raise SystemExit(UNUSABLE) from None
 
 
 def _read(stack: str | None, directory: str | None) -> list[PlatformState]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import threading
 import time
 from dataclasses import dataclass
@@ -44,6 +45,10 @@ PAGE = 500
 _requests = threading.BoundedSemaphore(MAX_THREADS)
 
 _BUSY: Final = frozenset({429, 502, 503, 504})
+# An etcd that changes its leader or a webhook that restarts shows as a 500, but so does what is broken for good.
+_STUMBLES: Final = 3
+# From the start of the text on: what comes later may quote anybody, a freeze's reason for one.
+_MISSING_RIGHT = re.compile(r'\S+ (?:"[^"]*" )?is forbidden: User ".*?" cannot \S+ resource "', re.DOTALL)
 _METADATA = "application/json;as={kind};g=meta.k8s.io;v=v1"
 _DISCOVERY = ",".join(
     f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList" for version in ("v2", "v2beta1")
@@ -61,6 +66,8 @@ class Kind:
     api_version: str
     plural: str
     namespaced: bool = True
+    away: bool = False
+    """Whether the API server that serves it was away when it was discovered."""
 
     @property
     def group(self) -> str:
@@ -129,7 +136,7 @@ class Refused(ClusterError):  # noqa: N818 - reads as what it is: the request wa
 
 def is_missing_right(message: str) -> bool:
     """Tell the authorizer's refusal (RBAC) from that of an admission plugin or webhook."""
-    return " cannot " in message and " resource " in message
+    return _MISSING_RIGHT.match(message) is not None
 
 
 class Cluster:
@@ -277,9 +284,13 @@ class Cluster:
         answer = self._send("POST", _path(_SELF_REVIEW, None), "ask for our own rights", body=review)
         return bool((answer.get("status") or {}).get("allowed"))
 
-    def user_may(self, user: str, verb: str, group: str, resource: str, namespace: str) -> bool:
-        """Ask whether someone else may do this in a namespace."""
-        spec = {"user": user, "resourceAttributes": _attributes(verb, group, resource, namespace)}
+    def account_may(self, account: str, home: str, verb: str, resource: str, namespace: str) -> bool:
+        """Ask whether a service account of namespace `home` may do this to a core kind in a namespace."""
+        user = f"system:serviceaccount:{home}:{account}"
+        # A review counts only the groups that it names.
+        groups = ["system:serviceaccounts", f"system:serviceaccounts:{home}", "system:authenticated"]
+        attributes = _attributes(verb, "", resource, namespace)
+        spec = {"user": user, "groups": groups, "resourceAttributes": attributes}
         review = {"metadata": {"namespace": namespace}, "spec": spec}
         doing = f"ask for the rights of {user} in namespace {namespace}"
         answer = self._send("POST", _path(_LOCAL_REVIEW, namespace), doing, body=review)
@@ -310,7 +321,8 @@ class Cluster:
                     for resource in version.get("resources") or []:
                         plural = resource["resource"]
                         if resource.get("scope") == "Namespaced" and "list" in (resource.get("verbs") or []):
-                            kind = Kind(resource["responseKind"]["kind"], api_version, plural)
+                            away = version.get("freshness") == "Stale"
+                            kind = Kind(resource["responseKind"]["kind"], api_version, plural, away=away)
                             found.setdefault((group_name, plural), kind)
         return list(found.values())
 
@@ -358,7 +370,7 @@ class Cluster:
                     renewed = True
                     self._log_in(instead_of=session)
                     continue
-                if answer.status not in _BUSY:
+                if answer.status not in _BUSY and (answer.status != 500 or attempt >= _STUMBLES):
                     raise failure
                 wait = answer.pause if answer.pause is not None else wait
             wait = min(wait, LONGEST_PAUSE)
@@ -368,12 +380,20 @@ class Cluster:
         raise AssertionError("unreachable")
 
     def _log_in(self, instead_of: Session | None = None) -> Session:
-        """Give the session, a new one where there is none, it has expired or it is the one named."""
+        """Give the session, a new one where there is none, it has expired or it is the one named.
+
+        Raises:
+            Unreachable: there is no way to log in; that the way to a cluster is gone is all that is left of many.
+
+        """
         from codecanvas_provider.session import open_session
 
         with self._lock:
             if self._session is None or self._session is instead_of or self._session.expired:
-                self._session = open_session(self._kubeconfig, self._context)
+                try:
+                    self._session = open_session(self._kubeconfig, self._context)
+                except ClusterError as error:
+                    raise Unreachable(error.cause, error.remedy) from None
             return self._session
 
     def _unreachable(self, doing: str, session: Session, error: Exception) -> Unreachable:

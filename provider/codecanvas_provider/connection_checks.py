@@ -329,12 +329,11 @@ def _check_operator_rights(target: Target) -> str:
     """Ask for the least that an operator must be able to do; what else a chart grants is its own affair."""
     accounts = {workload.pod_spec.get("serviceAccountName") or "default" for workload in _find_workloads(target)}
     for account in sorted(accounts):
-        user = f"system:serviceaccount:{target.operator_namespace}:{account}"
         try:
             denied = [
                 verb
                 for verb in ("create", "delete")
-                if not target.cluster.user_may(user, verb, "", "pods", target.namespace)
+                if not target.cluster.account_may(account, target.operator_namespace, verb, "pods", target.namespace)
             ]
         except Refused as error:
             if error.status != 403:
@@ -395,11 +394,11 @@ def _try_template(target: Target) -> str | None:
             raise _skip("we may not create pods") from None
         if error.status not in {400, 403, 409, 422}:
             raise
-        return one_line(_hide_values(error.message, template), 600)
+        return one_line(hide_values(error.message, template), 600)
     return None
 
 
-def _hide_values(text: str, template: Mapping[str, Any]) -> str:
+def hide_values(text: str, template: Mapping[str, Any]) -> str:
     """Take values of environment variables out of the API server's words: they may be secret."""
     spec = template.get("spec") or {}
     for container in [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]:

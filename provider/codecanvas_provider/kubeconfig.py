@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from pulumi_codecanvas.errors import ClusterError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _LISTS = ("clusters", "users", "contexts")
 _PATHS = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
@@ -48,6 +51,29 @@ def read_kubeconfig(kubeconfig: str | None, context: str | None) -> dict[str, An
         f"{describe_source(kubeconfig, context)} names no cluster",
         "pass `kubeconfig`, set KUBECONFIG, or log in so that ~/.kube/config is written",
     )
+
+
+def is_elsewhere(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Say whether inputs have come to name another API server; where one cannot be told, they have not.
+
+    Args:
+        old: `kubeconfig` and `context` as they were.
+        new: as they are.
+
+    """
+    ways = [(inputs.get("kubeconfig"), inputs.get("context")) for inputs in (old, new)]
+    servers = [] if ways[0] == ways[1] else [_find_server(*way) for way in ways]
+    return len(set(servers)) == 2 and None not in servers
+
+
+def _find_server(kubeconfig: object, context: object) -> str | None:
+    if not all(value is None or isinstance(value, str) for value in (kubeconfig, context)):
+        return None  # not known yet
+    try:
+        config = read_kubeconfig(kubeconfig or None, context or None)  # type: ignore[arg-type] # looked at above
+    except ClusterError:
+        return None
+    return None if config is None else str(config["clusters"][0]["cluster"].get("server"))
 
 
 def _read_given(kubeconfig: str) -> dict[str, Any]:
@@ -123,7 +149,9 @@ def _select_context(config: dict[str, Any], context: str | None) -> dict[str, An
 
 def _named(config: dict[str, Any], section: str, key: str, name: Any) -> dict[str, Any]:
     entry = config[section].get(name)
-    if entry is None or not isinstance(entry.get(key), dict):
+    if entry is not None and not isinstance(entry.get(key), dict):
+        raise ClusterError(f"the kubeconfig's {key} `{name}` is empty", "pass what `kubectl config view --raw` prints")
+    if entry is None:
         known = ", ".join(f"`{other}`" for other in config[section]) or "none"
         raise ClusterError(f"the kubeconfig has no {key} `{name}`", f"it has {known}")
     return dict(entry)

@@ -15,6 +15,7 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
 import urllib3
 from kubernetes import config
@@ -39,7 +40,7 @@ from codecanvas_provider.waiting import MAX_THREADS
 from pulumi_codecanvas.errors import ClusterError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 30.0
@@ -83,6 +84,7 @@ class Session:
         settings: the `kubernetes` package's; gives the headers that log in.
         pool: the connection pool.
         expires: when the login ends; None: never, as far as we know.
+        impersonation: the headers by which the user asks to be taken for another one.
 
     """
 
@@ -90,6 +92,7 @@ class Session:
     settings: Any
     pool: Any
     expires: datetime.datetime | None = None
+    impersonation: Sequence[tuple[str, str]] = ()
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -101,19 +104,25 @@ class Session:
         """Send one request, once."""
         # The package may read a token file anew here, and is not made for threads.
         with self._lock:
-            login = {auth["key"]: auth["value"] for auth in self.settings.auth_settings().values()}
+            found = {auth["key"]: auth["value"].strip() for auth in self.settings.auth_settings().values()}
+        login = urllib3.HTTPHeaderDict({**headers, **found})
+        for name, value in self.impersonation:
+            login.add(name, value)
         try:
             response = self.pool.request(
                 method,
                 self.host + url,
                 body=body,
-                headers={**headers, **login},
+                headers=login,
                 timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT),
                 retries=False,
                 redirect=False,
             )
         except HTTPError as error:
             raise NoAnswer(_explain(error), final=isinstance(error, TLSError)) from None
+        except (ValueError, TypeError):
+            # Its text would quote the header, and so the login.
+            raise NoAnswer("the kubeconfig's login cannot be sent as an HTTP header", final=True) from None
         return Answer(response.status, response.data, _asked_pause(response.headers.get("Retry-After")))
 
 
@@ -126,7 +135,7 @@ def open_session(kubeconfig: str | None, context: str | None) -> Session:
     """
     content = read_kubeconfig(kubeconfig, context)
     settings = Configuration()
-    expires, inline = None, _Inline()
+    expires, inline, impersonation = None, _Inline(), _impersonation(content)
     try:
         if content is None:
             _config.load_incluster_config(client_configuration=settings)
@@ -135,20 +144,38 @@ def open_session(kubeconfig: str | None, context: str | None) -> Session:
             inline = _take_inline(content)
             _config.load_kube_config_from_dict(content, client_configuration=settings, persist_config=False)
         tls = _load_certificates(settings, inline) if settings.host.startswith("https") else None
+        pool = _open_pool(settings, tls)
     except (config.ConfigException, OSError, ValueError, KeyError, TypeError) as error:
         raise ClusterError(
             f"cannot log in with {describe_source(kubeconfig, context)}: {_explain(error)}",
             "see that `kubectl get namespaces` works with it on this machine",
         ) from None
+    return Session(settings.host, settings, pool, expires, impersonation)
+
+
+def _open_pool(settings: Any, tls: ssl.SSLContext | None) -> Any:
     if not settings.verify_ssl:
         # The user's own choice, made in the kubeconfig; a warning at each request tells nothing new.
         urllib3.disable_warnings(InsecureRequestWarning)
     settings.ssl_ca_cert = settings.cert_file = settings.key_file = None
     settings.connection_pool_maxsize = MAX_THREADS
-    pool = RESTClientObject(settings).pool_manager
+    try:
+        pool = RESTClientObject(settings).pool_manager
+    except ImportError:
+        raise ValueError("`proxy-url` is a SOCKS proxy, which needs the Python package PySocks") from None
     if tls is not None:
         pool.connection_pool_kw["ssl_context"] = tls
-    return Session(settings.host, settings, pool, expires)
+    return pool
+
+
+def _impersonation(content: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """Give the headers for whom the kubeconfig's user asks to be taken, as kubectl sends them."""
+    user = content["users"][0]["user"] if content and content["users"] else {}
+    headers = [("Impersonate-User", user.get("as")), ("Impersonate-Uid", user.get("as-uid"))]
+    headers += [("Impersonate-Group", group) for group in user.get("as-groups") or []]
+    for name, values in (user.get("as-user-extra") or {}).items():
+        headers += [(f"Impersonate-Extra-{quote(str(name), safe='')}", value) for value in values or []]
+    return [(name, str(value)) for name, value in headers if value]
 
 
 @dataclass(frozen=True)
@@ -183,8 +210,12 @@ def _load_certificates(settings: Any, inline: _Inline) -> ssl.SSLContext:
     tls = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if settings.verify_ssl else ssl.CERT_NONE)
     # Go's TLS, and so kubectl, accepts CAs without key identifiers; many clusters have such a one.
     tls.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    # It also trusts an intermediate certificate that the kubeconfig names, without its root.
+    tls.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if settings.verify_ssl and (inline.ca or settings.ssl_ca_cert):
-        tls.load_verify_locations(cafile=None if inline.ca else settings.ssl_ca_cert, cadata=inline.ca)
+        # Comments around a certificate may hold anything, and Python takes ASCII alone.
+        ca = None if inline.ca is None else inline.ca.encode("ascii", "replace").decode("ascii")
+        tls.load_verify_locations(cafile=None if inline.ca else settings.ssl_ca_cert, cadata=ca)
     elif settings.verify_ssl:
         tls.load_default_certs()
     with tempfile.TemporaryDirectory(prefix="codecanvas-") as folder:
@@ -220,7 +251,7 @@ def _run_login_plugin(content: dict[str, Any]) -> datetime.datetime | None:
         raise config.ConfigException(f"{what} is not installed") from None
     except config.ConfigException as error:
         raise config.ConfigException(f"{what} failed: {_one_line(str(error))}") from None
-    login = _login_from_plugin(status)
+    login = _login_from_plugin(status or {})
     if not login:
         raise config.ConfigException(f"{what} gave neither a token nor a certificate with its key")
     content["users"] = [{"name": content["users"][0]["name"], "user": login}]

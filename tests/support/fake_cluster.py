@@ -163,9 +163,9 @@ class FakeCluster(Cluster):
         self._answer()
         return not self.denied if verb == "*" else f"{verb} {resource}" not in self.denied
 
-    def user_may(self, user: str, verb: str, group: str, resource: str, namespace: str) -> bool:  # noqa: ARG002
+    def account_may(self, account: str, home: str, verb: str, resource: str, namespace: str) -> bool:  # noqa: ARG002
         self._answer()
-        return f"{user} {verb} {resource}" not in self.denied
+        return f"system:serviceaccount:{home}:{account} {verb} {resource}" not in self.denied
 
     def serves(self, kind: Kind) -> bool:
         self._answer()

@@ -214,3 +214,18 @@ def test_a_missing_pulumi_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StackError, match="install the Pulumi CLI"):
         read_platforms(None, None)
+
+
+def test_what_goes_wrong_unexpectedly_is_one_line_that_quotes_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise ValueError("Bearer s3cret")
+
+    monkeypatch.setattr(cli, "app", fail)
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == UNUSABLE
+    shown = capsys.readouterr()
+    assert shown.err.strip() == "codecanvas failed unexpectedly (ValueError); please report it"
+    assert shown.out == ""

@@ -26,7 +26,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from codecanvas_provider import cluster as cluster_module
-from codecanvas_provider.cluster import NAMESPACE, POD, SECRET, STORAGE_CLASS, Cluster, Refused, Unreachable
+from codecanvas_provider.cluster import (
+    NAMESPACE,
+    POD,
+    SECRET,
+    STORAGE_CLASS,
+    Cluster,
+    Refused,
+    Unreachable,
+    is_missing_right,
+)
 from pulumi_codecanvas.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -50,6 +59,7 @@ class Request:
     headers: dict[str, str]
     body: Any
     client: str | None
+    header_lines: list[tuple[str, str]]
 
 
 class Server:
@@ -90,7 +100,9 @@ class Server:
                 body = json.loads(self.rfile.read(length)) if length else None
                 certificate: Any = self.connection.getpeercert()
                 client = dict(pair[0] for pair in certificate["subject"])["commonName"] if certificate else None
-                server.requests.append(Request(self.command, self.path, dict(self.headers), body, client))
+                server.requests.append(
+                    Request(self.command, self.path, dict(self.headers), body, client, self.headers.items())
+                )
                 reply = server.replies.pop(0) if len(server.replies) > 1 else server.replies[0]
                 data = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
                 self.send_response(reply.status)
@@ -515,7 +527,7 @@ def test_no_name_can_leave_its_place_in_the_path(name: str, cluster: Cluster, se
 def test_rights_are_asked_for_subresources_and_single_objects(cluster: Cluster, server: Server) -> None:
     server.replies = [Reply(201, {"status": {"allowed": True}})]
     assert cluster.may("get", "", "namespaces", "eu", "eu")
-    assert cluster.user_may("system:serviceaccount:o:op", "create", "", "pods", "eu")
+    assert cluster.account_may("op", "o", "create", "pods", "eu")
     own, others = server.requests
     assert own.path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews?".rstrip("?")
     assert own.body["spec"]["resourceAttributes"] == {
@@ -527,6 +539,89 @@ def test_rights_are_asked_for_subresources_and_single_objects(cluster: Cluster, 
     }
     assert others.path == "/apis/authorization.k8s.io/v1/namespaces/eu/localsubjectaccessreviews"
     assert others.body["metadata"] == {"namespace": "eu"}
+    assert others.body["spec"]["user"] == "system:serviceaccount:o:op"
+    groups = ["system:serviceaccounts", "system:serviceaccounts:o", "system:authenticated"]
+    assert others.body["spec"]["groups"] == groups
+
+
+@pytest.mark.parametrize(
+    ("message", "is_right"),
+    [
+        ('pods is forbidden: User "eve" cannot create resource "pods" in API group "" in the namespace "eu"', True),
+        ('namespaces "eu" is forbidden: User "a:b" cannot get resource "namespaces" in API group ""', True),
+        (
+            (
+                "pods \"x\" is forbidden: ValidatingAdmissionPolicy 'freeze' with binding 'b' denied request:"
+                " upgrade: you cannot start dev environments until every resource is back"
+            ),
+            False,
+        ),
+        (
+            (
+                'pods "x" is forbidden: ValidatingAdmissionPolicy \'p\' denied request: pods is forbidden: User "eve"'
+                ' cannot create resource "pods"'
+            ),
+            False,
+        ),
+        ('admission webhook "w" denied the request: User "eve" cannot create resource "pods"', False),
+    ],
+)
+def test_a_missing_right_is_told_from_what_a_policy_says(message: str, *, is_right: bool) -> None:
+    assert is_missing_right(message) is is_right
+
+
+def test_one_internal_error_is_no_failure_and_several_are(
+    cluster: Cluster, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_module, "LONGEST_PAUSE", 0.01)
+    stumble = refuse(500, "etcdserver: leader changed", "InternalError")
+    server.replies = [stumble, stumble, Reply(200, {"gitVersion": "v1.33.1"})]
+    assert cluster.read_version() == "v1.33.1"
+    server.replies = [stumble]
+    with pytest.raises(Refused, match="500 InternalError"):
+        cluster.read_version()
+    assert len(server.requests) == 3 + 4
+
+
+def test_whom_the_kubeconfig_acts_as_is_told_to_the_server(server: Server, certificates: Certificates) -> None:
+    acts = {"as": "deployer", "as-groups": ["team", "ops"], "as-uid": "7", "as-user-extra": {"Scope": ["a"]}}
+    text = make_kubeconfig(server, certificates, token=TOKEN, **acts)
+    Cluster.connect(text, None).read_version()
+    [request] = server.requests
+    assert request.headers["authorization"] == f"Bearer {TOKEN}"
+    assert request.headers["Impersonate-User"] == "deployer"
+    assert request.headers["Impersonate-Uid"] == "7"
+    assert request.headers["Impersonate-Extra-Scope"] == "a"
+    assert request.header_lines.count(("Impersonate-Group", "team")) == 1
+    assert request.header_lines.count(("Impersonate-Group", "ops")) == 1
+
+
+def test_a_token_file_may_end_in_a_new_line(server: Server, certificates: Certificates, tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text(f"{TOKEN}\n", encoding="ascii")
+    Cluster.connect(make_kubeconfig(server, certificates, tokenFile=str(path)), None).read_version()
+    assert server.requests[0].headers["authorization"] == f"Bearer {TOKEN}"
+
+
+def test_a_token_that_is_no_header_is_not_shown(server: Server, certificates: Certificates) -> None:
+    cluster = Cluster.connect(make_kubeconfig(server, certificates, token=f"{TOKEN}\nx"), None)
+    with pytest.raises(Unreachable, match="cannot be sent as an HTTP header") as caught:
+        cluster.read_version()
+    assert TOKEN not in str(caught.value)
+
+
+def test_a_socks_proxy_is_dialled(server: Server, certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_module, "FIRST_PATIENCE", 0.1)
+    config = yaml.safe_load(make_kubeconfig(server, certificates))
+    config["clusters"][0]["cluster"]["proxy-url"] = "socks5://127.0.0.1:1"
+    with pytest.raises(Unreachable, match="no answer from"):
+        Cluster.connect(yaml.safe_dump(config), None).read_version()
+    assert server.requests == []
+
+
+def test_that_the_way_to_a_cluster_is_gone_counts_as_unreachable(server: Server, certificates: Certificates) -> None:
+    with pytest.raises(Unreachable, match="the kubeconfig has no context `gone`"):
+        Cluster.connect(make_kubeconfig(server, certificates), "gone").read_version()
 
 
 def test_many_threads_share_the_connections_quietly(

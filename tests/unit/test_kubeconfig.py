@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from codecanvas_provider.kubeconfig import read_kubeconfig
+from codecanvas_provider.kubeconfig import is_elsewhere, read_kubeconfig
+from codecanvas_provider.resource import UNKNOWN
 from pulumi_codecanvas.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -130,3 +131,33 @@ def test_faults_are_named_without_a_secret(kubeconfig: str | None, context: str 
     with pytest.raises(ClusterError, match=message) as caught:
         read_kubeconfig(kubeconfig, context)
     assert SECRET not in str(caught.value)
+
+
+def test_another_address_is_elsewhere_and_another_login_is_not(tmp_path: Path) -> None:
+    first, second = make_config("a", current="a"), make_config("b", current="b")
+    both = yaml.safe_dump(make_config("a", "b", current="a"))
+    again = make_config("a", current="a", token="other")
+    path = str(write(tmp_path / "b", second))
+
+    def is_away(new: object, context: str | None = None) -> bool:
+        return is_elsewhere({"kubeconfig": yaml.safe_dump(first)}, {"kubeconfig": new, "context": context})
+
+    assert is_away(yaml.safe_dump(second))
+    assert is_away(path)
+    assert is_away(both, "b")
+    assert not is_away(both)
+    assert not is_away(yaml.safe_dump(again))
+
+
+@pytest.mark.parametrize("unclear", [UNKNOWN, None, "/no/such/file", "{clusters: []}"])
+def test_where_a_cluster_cannot_be_told_it_is_not_elsewhere(unclear: object) -> None:
+    known = yaml.safe_dump(make_config("a", current="a"))
+    assert not is_elsewhere({"kubeconfig": known}, {"kubeconfig": unclear})
+    assert not is_elsewhere({"kubeconfig": unclear}, {"kubeconfig": known})
+
+
+def test_an_entry_without_content_is_named() -> None:
+    config = make_config("a", current="a")
+    config["users"][0]["user"] = None
+    with pytest.raises(ClusterError, match="user `a` is empty"):
+        read_kubeconfig(yaml.safe_dump(config), None)
