@@ -21,7 +21,7 @@ from pulumi_codecanvas.checks import (
     unknown_key_faults,
 )
 from pulumi_codecanvas.errors import Fault
-from pulumi_codecanvas.manifests import object_metadata
+from pulumi_codecanvas.manifests import PLATFORM_LABEL, object_metadata
 
 POD_SECURITY_LEVELS = ("privileged", "baseline", "restricted")
 LIMIT_KINDS = ("default", "defaultRequest", "max", "min", "maxLimitRequestRatio")
@@ -71,7 +71,7 @@ def owned_labels(platform_name: str, labels: Mapping[str, Any]) -> dict[str, Any
     """Give the labels of everything that a platform owns: Kubernetes' recommended ones over the user's."""
     return {
         **labels,
-        "app.kubernetes.io/instance": platform_name,
+        PLATFORM_LABEL: platform_name,
         "app.kubernetes.io/managed-by": "pulumi",
         "app.kubernetes.io/part-of": "codecanvas",
     }

@@ -79,7 +79,7 @@ class Hooks:
     """Makes the hooks of one platform.
 
     Attributes:
-        stem: unique stem of the hooks' names.
+        stem: the platform's name, the stem of the hooks' names.
         access: `kubeconfig` and `context`, inputs of every function of the plugin.
         owner: the stack, as `organization/project/stack`.
         options: the provider to ask.
@@ -123,7 +123,7 @@ class Hooks:
             metadata = (args.new_inputs or {}).get("metadata") or {}
             kind = args.type.rpartition(":")[2]
             thing = {"kind": kind, "name": metadata.get("name"), "namespace": metadata.get("namespace")}
-            found = await self._ask(CLEAR, {**thing, "owner": self.owner})
+            found = await self._ask(CLEAR, {**thing, "owner": self.owner, "platformName": self.stem})
             what = f"the {kind} {thing['name']}"
             if found.get("cleared") and len(errors) <= _CLEARINGS:
                 pulumi.log.warn(f"{what} was left by an interrupted run of this stack; it is made anew")

@@ -19,6 +19,9 @@ SKIP_AWAIT = "pulumi.com/skipAwait"
 STACK_ANNOTATION = "pulumi-codecanvas/stack"
 """On every object of ours: the stack that made it, as `organization/project/stack`."""
 
+PLATFORM_LABEL = "app.kubernetes.io/instance"
+"""On every object of ours: the platform that it belongs to."""
+
 WORKER_CONTAINER = "worker-main"
 """Name of the container in which CodeCanvas runs its worker; a pod that has one is a dev environment's."""
 

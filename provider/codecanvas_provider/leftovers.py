@@ -27,7 +27,7 @@ from codecanvas_provider.inputs import CLUSTER_FIELDS, Field, require_fields
 from codecanvas_provider.namespace_holders import namespace_holders
 from codecanvas_provider.waiting import Deadline, Pace, in_thread, pause
 from pulumi_codecanvas.errors import ClusterError
-from pulumi_codecanvas.manifests import STACK_ANNOTATION
+from pulumi_codecanvas.manifests import PLATFORM_LABEL, STACK_ANNOTATION
 
 if TYPE_CHECKING:
     from codecanvas_provider.dev_environments import Connect
@@ -67,6 +67,7 @@ _FIELDS: dict[str, Field] = {
     "kind": Field(str, "The object's kind.", required=True, choices=tuple(sorted(_KINDS))),
     "name": Field(str, "The object's name.", required=True),
     "owner": Field(str, "The stack, as it stands in the annotation of its objects.", required=True),
+    "platformName": Field(str, "The platform, as it stands in the label of its objects.", required=True),
 }
 
 
@@ -112,6 +113,9 @@ class Leftovers:
         owner = (metadata.get("annotations") or {}).get(STACK_ANNOTATION)
         if owner != given["owner"]:
             return f"and is of the stack {owner}" if owner else "and is not of this stack"
+        platform = (metadata.get("labels") or {}).get(PLATFORM_LABEL)
+        if platform != given["platformName"]:
+            return f"and is of the platform {platform}" if platform else "and is not of this platform"
         going = metadata.get("deletionTimestamp")
         if kind is NAMESPACE and not going:
             held = await in_thread(context, namespace_holders, cluster, name)

@@ -17,13 +17,15 @@ from codecanvas_provider.workloads import RELEASE_NAME
 from pulumi_codecanvas.errors import ClusterError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from codecanvas_provider.cluster import Cluster, Kind
     from codecanvas_provider.resource import Context
     from codecanvas_provider.waiting import Pace
 
 _AT_A_TIME = 8
+# Gone since it was discovered, or nothing that can be listed so.
+_NOT_LISTED = frozenset({404, 405, 406})
 # They come and go by themselves and hold nothing.
 _PASSING = frozenset({"events", "leases", "endpoints", "endpointslices"})
 # Computed on request, never stored.
@@ -68,8 +70,16 @@ class Holder:
 
 
 def namespace_holders(cluster: Cluster, namespace: str) -> list[str]:
-    """Name what is in a namespace, looked at as in `find_holders`."""
-    return [str(holder) for holder in _look(cluster, namespace)]
+    """Name everything that is in a namespace.
+
+    Raises:
+        ClusterError: not all of it can be seen.
+
+    """
+    kinds = _listed_kinds(cluster)
+    if not any(kind.api_version == CLAIM.api_version for kind in kinds):
+        raise ClusterError("the cluster does not tell which kinds of objects it knows")
+    return [str(holder) for holder in _look(cluster, namespace, kinds, _list)]
 
 
 def find_holders(cluster: Cluster, namespace: str) -> list[Holder]:
@@ -82,20 +92,37 @@ def find_holders(cluster: Cluster, namespace: str) -> list[Holder]:
         Unreachable: the cluster does not answer.
 
     """
-    return [holder for holder in _look(cluster, namespace) if holder.finalizers and holder.kind.plural != CLAIM.plural]
+    # What an API server does not answer that is known to be away would be asked for over and over.
+    kinds = [kind for kind in _listed_kinds(cluster) if not kind.away]
+    holders = _look(cluster, namespace, kinds, _list_if_possible)
+    return [holder for holder in holders if holder.finalizers and holder.kind.plural != CLAIM.plural]
 
 
-def _look(cluster: Cluster, namespace: str) -> list[Holder]:
-    kinds = [kind for kind in cluster.discover() if kind.plural not in _PASSING and kind.group not in _COMPUTED]
+def _listed_kinds(cluster: Cluster) -> list[Kind]:
+    return [kind for kind in cluster.discover() if kind.plural not in _PASSING and kind.group not in _COMPUTED]
+
+
+def _look(
+    cluster: Cluster, namespace: str, kinds: list[Kind], find: Callable[[Cluster, Kind, str], list[Holder]]
+) -> list[Holder]:
     with ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="holders") as threads:
-        looks = threads.map(lambda kind: _find(cluster, kind, namespace), kinds)
+        looks = threads.map(lambda kind: find(cluster, kind, namespace), kinds)
         return sorted((holder for holders in looks for holder in holders), key=str)
 
 
-def _find(cluster: Cluster, kind: Kind, namespace: str) -> list[Holder]:
+def _list_if_possible(cluster: Cluster, kind: Kind, namespace: str) -> list[Holder]:
+    try:
+        return _list(cluster, kind, namespace)
+    except Refused:
+        return []
+
+
+def _list(cluster: Cluster, kind: Kind, namespace: str) -> list[Holder]:
     try:
         things = cluster.list_all(kind, namespace, metadata_only=True)
-    except Refused:
+    except Refused as error:
+        if error.status not in _NOT_LISTED:
+            raise
         return []
     return [
         Holder(kind, thing["metadata"], tuple(sorted(set(thing["metadata"].get("finalizers") or []) - _BUILT_IN)))

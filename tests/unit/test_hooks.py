@@ -93,7 +93,7 @@ def run_release_hooks(kind: str, *errors: str) -> list[Any]:
 def test_an_object_that_was_cleared_is_made_again(plugin: Plugin) -> None:
     plugin.answers[CLEAR] = {"cleared": True, "reason": ""}
     assert fail_namespace(EXISTS) is True
-    thing = {"kind": "Namespace", "name": "eu", "namespace": None, "owner": OWNER}
+    thing = {"kind": "Namespace", "name": "eu", "namespace": None, "owner": OWNER, "platformName": "eu"}
     assert plugin.asked == [(CLEAR, {"kubeconfig": None, "context": "eu", **thing})]
     assert plugin.said == [
         ("warning", "the Namespace eu was left by an interrupted run of this stack; it is made anew")

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from codecanvas_provider import leftovers
-from codecanvas_provider.cluster import CONFIG_MAP, NAMESPACE, POD_TEMPLATE, SERVICE_ACCOUNT, Kind
+from codecanvas_provider.cluster import CONFIG_MAP, NAMESPACE, POD_TEMPLATE, SERVICE_ACCOUNT, STORAGE_CLASS, Kind
 from codecanvas_provider.leftovers import Leftovers
 from codecanvas_provider.waiting import Pace
 from pulumi_codecanvas.errors import InvalidArgumentsError
-from pulumi_codecanvas.manifests import STACK_ANNOTATION
+from pulumi_codecanvas.manifests import PLATFORM_LABEL, STACK_ANNOTATION
 from tests.support.calls import Log, run
 from tests.support.fake_cluster import NOW, FakeCluster
 
@@ -25,11 +25,12 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
 
 def put(cluster: FakeCluster, kind: Kind, owner: str | None, namespace: str | None = None) -> None:
     annotations = {STACK_ANNOTATION: owner} if owner else {}
-    cluster.put(kind, {"metadata": {"name": "eu", "annotations": annotations}}, namespace)
+    labels = {PLATFORM_LABEL: "eu"}
+    cluster.put(kind, {"metadata": {"name": "eu", "annotations": annotations, "labels": labels}}, namespace)
 
 
 def clear(cluster: FakeCluster, kind: Kind, **given: Any) -> dict[str, Any]:
-    arguments = {"kind": kind.name, "name": "eu", "owner": OWNER, **given}
+    arguments = {"kind": kind.name, "name": "eu", "owner": OWNER, "platformName": "eu", **given}
     return run(Leftovers(cluster.connect_to, Pace(first=0.001)).clear(Log().context(), arguments))
 
 
@@ -49,6 +50,30 @@ def test_an_object_of_somebody_else_stays(cluster: FakeCluster, owner: str | Non
     assert not found["cleared"]
     assert reason in found["reason"]
     assert cluster.find(POD_TEMPLATE, "eu", "eu")
+
+
+def test_an_object_of_another_platform_of_the_stack_stays(cluster: FakeCluster) -> None:
+    put(cluster, STORAGE_CLASS, OWNER)
+    found = clear(cluster, STORAGE_CLASS, platformName="us")
+    assert found == {"cleared": False, "reason": "and is of the platform eu"}
+    assert cluster.find(STORAGE_CLASS, "eu")
+
+
+@pytest.mark.parametrize("denied", ["list configmaps", "list serviceaccounts"])
+def test_a_namespace_of_which_not_all_can_be_seen_stays(cluster: FakeCluster, denied: str) -> None:
+    put(cluster, NAMESPACE, OWNER)
+    cluster.denied.add(denied)
+    assert "whose it is cannot be seen" in clear(cluster, NAMESPACE)["reason"]
+    assert cluster.find(NAMESPACE, "eu")
+
+
+def test_a_namespace_in_a_cluster_that_does_not_tell_its_kinds_stays(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(cluster, NAMESPACE, OWNER)
+    monkeypatch.setattr(cluster, "discover", list)
+    assert "does not tell which kinds" in clear(cluster, NAMESPACE)["reason"]
+    assert cluster.find(NAMESPACE, "eu")
 
 
 def test_a_namespace_goes_only_when_it_holds_nothing(cluster: FakeCluster) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -45,6 +46,14 @@ def test_what_holds_a_namespace_is_named_by_kind_name_and_finalizers(cluster: Di
     assert [str(holder) for holder in find_holders(cluster, "eu")] == [
         "Widget w (finalizers example.com/hold, example.com/more)"
     ]
+
+
+def test_a_kind_whose_api_server_is_away_is_not_asked_for(
+    cluster: Discovering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.hold("w", "example.com/hold")
+    monkeypatch.setattr(cluster, "discover", lambda: [CONFIG_MAP, replace(WIDGET, away=True)])
+    assert find_holders(cluster, "eu") == []
 
 
 def test_what_finalizers_hold_is_asked_to_go(cluster: Discovering) -> None:
