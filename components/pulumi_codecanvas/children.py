@@ -130,6 +130,7 @@ class Builder:
     def _needs(self) -> list[Any]:
         """Give what has to be there before the first child: inputs that others may still have to make, providers."""
         inputs = [getattr(self.args, name) for name, hint in ARGUMENTS.items() if hint.startswith("Input[")]
+        inputs += [value for notes in (self.args.service_accounts or {}).values() for value in (notes or {}).values()]
         open_ones = [value for value in inputs if value is not None and not isinstance(value, str)]
         return [*open_ones, *(provider.urn for provider in [*self.given.values(), *self.children.values()])]
 
@@ -204,9 +205,13 @@ class Builder:
             f"{self.stem}-key",
             token_version=self.args.token_version,
             private_key=self.args.private_key,
-            place={**self.access, "namespaces": namespaces} if namespaces else {},
+            place=self._place_of_key(namespaces) if namespaces else {},
             opts=pulumi.ResourceOptions.merge(self._options(passing=True, asks=False), self._end()),
         )
+
+    def _place_of_key(self, namespaces: list[Any]) -> dict[str, Any]:
+        # Not given where it does not hold: one line less of state for each platform.
+        return {**self.access, "namespaces": namespaces, "forceDelete": self.args.force_delete or None}
 
     def _key_facts(self, key: ConnectionKey | None) -> tuple[Any, Any, Any]:
         """Private key, public key and fingerprint, from the key or from the snippet."""
@@ -244,8 +249,12 @@ class Builder:
         return registered
 
     def _object(self, suffix: str, manifest: Mapping[str, Any], opts: pulumi.ResourceOptions) -> KubernetesObject:
-        """Register an object; one that an interrupted run left is made way for."""
-        options = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(hooks=self.reclaim))
+        """Register an object; one that an interrupted run left is made way for.
+
+        Where it is replaced, as when the cluster's access changes, the old one goes first: it may be the same object.
+        """
+        more = pulumi.ResourceOptions(hooks=self.reclaim, delete_before_replace=True)
+        options = pulumi.ResourceOptions.merge(opts, more)
         return KubernetesObject.declare(f"{self.stem}-{suffix}", manifest, options)
 
     def _add_hardening(self) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from codecanvas_provider.cluster import Cluster, Unreachable
-from codecanvas_provider.delete_guard import given_up
+from codecanvas_provider.cluster import Cluster, Refused, Unreachable
+from codecanvas_provider.delete_guard import EnvironmentsRunningError, given_up, guard_move
 from codecanvas_provider.inputs import CLUSTER_FIELDS, Field, changed_names, check_fields
+from codecanvas_provider.kubeconfig import is_elsewhere
 from codecanvas_provider.namespace_holders import await_end
-from codecanvas_provider.resource import UNKNOWN, CustomResource, Diff
-from codecanvas_provider.waiting import Pace
+from codecanvas_provider.resource import UNKNOWN, CustomResource, Diff, holds_unknown
+from codecanvas_provider.waiting import Pace, in_thread
 from pulumi_codecanvas import keys
 from pulumi_codecanvas.checks import type_name
-from pulumi_codecanvas.errors import CodeCanvasError, Fault
+from pulumi_codecanvas.errors import ClusterError, CodeCanvasError, Fault
 from pulumi_codecanvas.manifests import NAMESPACE_SECONDS
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ _PLACE: dict[str, Field] = {
         default=[],
         items="str",
     ),
+    "forceDelete": Field(bool, "Let the platform leave a namespace although dev environments run there."),
 }
 
 
@@ -43,7 +45,10 @@ class ConnectionKey(CustomResource):
     another key. The ID is the public key's fingerprint. It lives in the state alone: reading gives it back as
     it is, deleting it touches nothing in the cluster.
 
-    Of a platform it goes last. Its delete waits for the platform's `namespaces`: those of all platforms then go at
+    Of a platform it comes first. An update that gives up a namespace, for another one or for another cluster, is
+    refused while dev environments run there: then nothing at all has changed yet.
+
+    And it goes last. Its delete waits for the platform's `namespaces`: those of all platforms then go at
     the same time, where the kubernetes plugin would wait for each in turn.
     """
 
@@ -125,12 +130,27 @@ class ConnectionKey(CustomResource):
 
     async def update(
         self,
-        context: Context,  # noqa: ARG002 - part of the interface
+        context: Context,
         id: str,  # noqa: A002, ARG002 - Pulumi's word, part of the interface
         old_outputs: dict[str, Any],
         inputs: dict[str, Any],
     ) -> dict[str, Any]:
-        """Keep the key: an update records as given what was generated, and where the platform is."""
+        """Keep the key: an update records as given what was generated, and where the platform is.
+
+        Raises:
+            EnvironmentsRunningError: dev environments run where the platform was and is to be no more.
+
+        """
+        left = _left_namespaces(old_outputs, inputs)
+        if left and not old_outputs.get("forceDelete"):
+            cluster = self._connect(old_outputs.get("kubeconfig"), old_outputs.get("context"))
+            try:
+                for namespace in left:
+                    await in_thread(context, guard_move, cluster, namespace)
+            except EnvironmentsRunningError:
+                raise
+            except ClusterError:
+                pass  # what cannot be seen now is asked again before anything is deleted
         kept = {name: value for name, value in old_outputs.items() if name not in _PLACE}
         return {**kept, **_place_of(inputs)}
 
@@ -145,6 +165,19 @@ class ConnectionKey(CustomResource):
             await await_end(context, cluster, namespaces, timeout=timeout, pace=self._pace)
         except Unreachable as error:
             await context.log(given_up(error), "warning")
+        except Refused as error:
+            if error.status not in {401, 403}:
+                raise
+            # The key of a rotation goes after its login may have been taken back; in the cluster it has nothing.
+            await context.log(f"{error}; so the end of {', '.join(namespaces)} was not waited for", "warning")
+
+
+def _left_namespaces(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Name the namespaces that the platform gives up; none where that is not known yet."""
+    before, after = old.get(_NAMESPACES) or [], new.get(_NAMESPACES) or []
+    if holds_unknown([before, after]):
+        return []
+    return [name for name in before if name not in after or is_elsewhere(old, new)]
 
 
 def _place_of(values: dict[str, Any]) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from codecanvas_provider.cluster import POD_TEMPLATE, Cluster, Refused, Unreachable
-from codecanvas_provider.connection_checks import CHECK_NAMES, Check, Target, run_checks, skip_checks
+from codecanvas_provider.connection_checks import CHECK_NAMES, Check, Target, hide_values, run_checks, skip_checks
 from codecanvas_provider.delete_guard import given_up, guard_delete
 from codecanvas_provider.inputs import PLATFORM_FIELDS, Field, Fields, changed_names, check_fields
 from codecanvas_provider.namespaces import require_namespace
@@ -114,7 +115,9 @@ class ConnectionTest(CustomResource):
         """Bring the operator onto its key and run the checks, unless all that changed has nothing to do with them."""
         if _still_holds(old_outputs, inputs):
             return {**inputs, "checks": old_outputs["checks"]}
-        return await self._test(context, inputs, was_frozen=bool(old_outputs.get("frozen")))
+        # A test that failed may have been that of an unfreeze, whose block then is still to go.
+        was_frozen = bool(old_outputs.get("frozen")) or not _has_passed(old_outputs)
+        return await self._test(context, inputs, was_frozen=was_frozen)
 
     async def read(
         self,
@@ -142,7 +145,7 @@ class ConnectionTest(CustomResource):
         """
         cluster = self._connect(outputs.get("kubeconfig"), outputs.get("context"))
         try:
-            await in_thread(context, guard_delete, cluster, outputs)
+            await in_thread(context, partial(guard_delete, cluster, outputs, comes_first=True))
         except Unreachable as error:
             await context.log(given_up(error), "warning")
 
@@ -203,10 +206,13 @@ class ConnectionTest(CustomResource):
             try:
                 cluster.create(POD_TEMPLATE, body, namespace, dry_run=True)
             except Refused as error:
-                if error.status in _INVALID:
+                # What a policy says of another namespace tells nothing of the platform's.
+                foreign = namespace != inputs["namespace"] and _is_by_policy(error.message)
+                if error.status in _INVALID and not foreign:
+                    said = hide_values(error.message, template)
                     raise ClusterError(
-                        f"{inputs['platformName']}: pod template: {error.message}", "correct the pod template"
-                    ) from error
+                        f"{inputs['platformName']}: pod template: {said}", "correct the pod template"
+                    ) from None
                 if error.status == _NOT_FOUND:
                     continue
             except ClusterError:
@@ -247,6 +253,11 @@ class ConnectionTest(CustomResource):
         return [found[name] for name in CHECK_NAMES]
 
 
+def _is_by_policy(message: str) -> bool:
+    """Tell a refusal of an admission webhook or policy from that of the API server itself."""
+    return message.startswith("admission webhook ") or "is forbidden: " in message
+
+
 def _worth_waiting_for(checks: Iterable[Check], waits: Mapping[Patience, Deadline], moment: Deadline) -> list[str]:
     """Name the failed checks that may still come true.
 
@@ -260,9 +271,13 @@ def _worth_waiting_for(checks: Iterable[Check], waits: Mapping[Patience, Deadlin
 
 def _still_holds(old_outputs: dict[str, Any], inputs: dict[str, Any]) -> bool:
     """Tell whether the last outcome is as good as another run: it was a success, and what it tested is the same."""
-    statuses = {check["status"] for check in old_outputs.get("checks") or []}
     changed = set(changed_names(old_outputs, inputs, _FIELDS))
-    return "Success" in statuses and "Failed" not in statuses and changed <= _UNTESTED
+    return _has_passed(old_outputs) and changed <= _UNTESTED
+
+
+def _has_passed(outputs: dict[str, Any]) -> bool:
+    statuses = {check["status"] for check in outputs.get("checks") or []}
+    return "Success" in statuses and "Failed" not in statuses
 
 
 def _id(inputs: dict[str, Any]) -> str:

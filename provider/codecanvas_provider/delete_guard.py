@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from codecanvas_provider.freeze_block import count_objects, freeze_block
 from codecanvas_provider.namespaces import find_namespace
 from codecanvas_provider.worker_pods import count_environments, join_names, list_worker_pods, name_of
 from pulumi_codecanvas.errors import ClusterError
+from pulumi_codecanvas.freeze import FREEZE_MODES
 
 if TYPE_CHECKING:
     from codecanvas_provider.cluster import Cluster, Unreachable
@@ -15,20 +17,46 @@ if TYPE_CHECKING:
 DELETE_UNREACHABLE = "PULUMI_K8S_DELETE_UNREACHABLE"
 """The kubernetes plugin's environment variable: `true` gives up objects of a cluster that does not answer."""
 
+_KEPT = "They were left alone"
+_MOVED = ". Those of a platform that has moved already: end them in CodeCanvas, then run the command again"
 
-def guard_delete(cluster: Cluster, inputs: dict[str, Any]) -> bool:
+
+class EnvironmentsRunningError(ClusterError):
+    """Dev environments run where something is to be deleted."""
+
+
+def guard_move(cluster: Cluster, namespace: str) -> None:
+    """Refuse to give up a namespace while dev environments run in it, unless they are frozen.
+
+    Raises:
+        EnvironmentsRunningError: dev environments run.
+
+    """
+    going_on = _list_going_on(cluster, namespace)
+    if not going_on or any(count_objects(cluster, freeze_block(namespace, mode)) for mode in FREEZE_MODES):
+        return
+    raise EnvironmentsRunningError(
+        f"the platform is to leave namespace {namespace}, but {_describe(going_on)} there: {_names(going_on)}."
+        " Nothing was changed",
+        "either set `freeze: true` on the platform as it was and run `pulumi up` to stop them first, or set"
+        " `force_delete: true` and run `pulumi up` to have the move stop them; then move it",
+    )
+
+
+def guard_delete(cluster: Cluster, inputs: dict[str, Any], *, comes_first: bool = False) -> bool:
     """Refuse to delete a platform on which dev environments run.
 
     Args:
         cluster: the platform's cluster.
         inputs: of `DevEnvironments` or `ConnectionTest`.
+        comes_first: nothing of the platform was deleted or changed before.
 
     Returns:
         Whether there is a namespace that anything could be deleted from.
 
     Raises:
         WrongClusterError: the namespace is another one than the platform's.
-        ClusterError: dev environments run, and neither is the platform frozen nor force asked for.
+        EnvironmentsRunningError: dev environments run, and neither is the platform frozen nor force asked for.
 
     """
     namespace = inputs["namespace"]
@@ -36,16 +64,27 @@ def guard_delete(cluster: Cluster, inputs: dict[str, Any]) -> bool:
         return False
     if inputs.get("frozen") or inputs.get("forceDelete"):
         return True
-    going_on = [pod for pod in list_worker_pods(cluster, namespace) if not pod["metadata"].get("deletionTimestamp")]
+    going_on = _list_going_on(cluster, namespace)
     if not going_on:
         return True
-    verb = "is" if len(going_on) == 1 else "are"
-    raise ClusterError(
-        f"{count_environments(len(going_on))} {verb} running on platform {inputs['platformName']} (namespace"
-        f" {namespace}): {join_names(name_of(pod) for pod in going_on)}. Nothing was changed",
+    raise EnvironmentsRunningError(
+        f"{_describe(going_on)} on platform {inputs['platformName']} (namespace {namespace}): {_names(going_on)}."
+        f" {'Nothing was changed' if comes_first else _KEPT}",
         "either set `freeze: true` on the platform and run `pulumi up` to stop them first, or set `force_delete: true`"
-        " and run `pulumi up` to have the delete stop them; then delete it again",
+        f" and run `pulumi up` to have the delete stop them; then delete it again{'' if comes_first else _MOVED}",
     )
+
+
+def _list_going_on(cluster: Cluster, namespace: str) -> list[dict[str, Any]]:
+    return [pod for pod in list_worker_pods(cluster, namespace) if not pod["metadata"].get("deletionTimestamp")]
+
+
+def _describe(going_on: list[dict[str, Any]]) -> str:
+    return f"{count_environments(len(going_on))} {'is' if len(going_on) == 1 else 'are'} running"
+
+
+def _names(going_on: list[dict[str, Any]]) -> str:
+    return join_names(name_of(pod) for pod in going_on)
 
 
 def gives_up_unreachable() -> bool:

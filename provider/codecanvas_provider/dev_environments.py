@@ -17,6 +17,7 @@ from codecanvas_provider.freeze_block import (
     remove_block,
 )
 from codecanvas_provider.inputs import PLATFORM_FIELDS, Field, Fields, changed_names, check_fields
+from codecanvas_provider.kubeconfig import is_elsewhere
 from codecanvas_provider.namespace_holders import release_holders
 from codecanvas_provider.namespaces import WrongClusterError, find_namespace, require_namespace
 from codecanvas_provider.resource import Context, CustomResource, Diff, PartialFailure, holds_unknown
@@ -88,12 +89,20 @@ class DevEnvironments(CustomResource):
         return check_fields(inputs, _FIELDS)
 
     def diff(self, old_inputs: dict[str, Any], old_outputs: dict[str, Any], new_inputs: dict[str, Any]) -> Diff:
-        """Replace for another namespace only; update what changed, and what a refresh found to be wrong."""
+        """Replace for another namespace, in this cluster or another, so that the old one is guarded and emptied.
+
+        Update what else changed, and what a refresh found to be wrong.
+        """
         changed = set(changed_names(old_inputs, new_inputs, _FIELDS))
         replaces = changed & {"namespace"}
+        uids = [inputs.get("namespaceUid") for inputs in (old_inputs, new_inputs)]
+        if all(isinstance(uid, str) for uid in uids) and uids[0] != uids[1]:
+            replaces |= {"namespaceUid"}
+        if is_elsewhere(old_inputs, new_inputs):
+            replaces |= changed & {"kubeconfig", "context"}
         if old_outputs.get("leftBlocked") or (new_inputs.get("frozen") is True and old_outputs.get("running")):
             changed.add("frozen")
-        return Diff(tuple(replaces), tuple(sorted(changed - replaces)))
+        return Diff(tuple(sorted(replaces)), tuple(sorted(changed - replaces)))
 
     async def create(self, context: Context, inputs: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Bring the dev environments into the state that `frozen` asks for."""
@@ -214,6 +223,8 @@ class DevEnvironments(CustomResource):
         try:
             if block is not None:
                 await await_block(context, cluster, block, self._pace)
+                # One may have started between the first look and the block.
+                await in_thread(context, guard_delete, cluster, inputs)
             await self._end_everything(context, cluster, inputs)
         except CodeCanvasError:
             # Whatever went wrong, a block that no freeze accounts for would puzzle whoever meets it. Not with

@@ -113,7 +113,7 @@ async def await_block(context: Context, cluster: Cluster, block: Block, pace: Pa
     while True:
         # Asked for before the look: a slow look on a busy machine must not be the one that is missing in the end.
         is_last = deadline.passed
-        seen = await in_thread(context, try_worker_pod, cluster, block.namespace)
+        seen = await in_thread(context, _probe_once, cluster, block.namespace)
         denials = denials + 1 if await in_thread(context, is_blocked, cluster, block, seen) else 0
         if denials == _DENIALS_IN_A_ROW:
             return
@@ -149,6 +149,16 @@ def try_worker_pod(cluster: Cluster, namespace: str) -> str:
             raise
         return error.message
     return ACCEPTED
+
+
+def _probe_once(cluster: Cluster, namespace: str) -> str:
+    """Try a worker pod; that the API server or a webhook stumbles over one says nothing about the next."""
+    try:
+        return try_worker_pod(cluster, namespace)
+    except Refused as error:
+        if error.status < 500:
+            raise
+        return f"{error.status} {error.reason}"
 
 
 def _probe() -> dict[str, Any]:
@@ -228,13 +238,14 @@ def remove_block(cluster: Cluster, block: Block) -> None:
 
 def find_delete_blocks(cluster: Cluster, namespace: str) -> list[Block]:
     """Give the blocks that an interrupted delete left behind. What we may not see, we cannot have made."""
-    return [block for block in delete_blocks(namespace) if _exists(cluster, block)]
+    return [block for block in delete_blocks(namespace) if count_objects(cluster, block)]
 
 
-def _exists(cluster: Cluster, block: Block) -> bool:
+def count_objects(cluster: Cluster, block: Block) -> int:
+    """Count the objects of a block that exist, as far as we may see them."""
     try:
-        return any(cluster.get(kind, name, place) is not None for kind, name, place in block.objects)
+        return sum(cluster.get(kind, name, place) is not None for kind, name, place in block.objects)
     except Refused as error:
         if error.status != 403:
             raise
-        return False
+        return 0

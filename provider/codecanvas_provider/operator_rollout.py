@@ -13,7 +13,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from codecanvas_provider.cluster import POD
+from codecanvas_provider.cluster import CONFIG_MAP, POD, Refused
 from codecanvas_provider.release_history import forget_superseded
 from codecanvas_provider.waiting import Deadline, in_thread, pause
 from codecanvas_provider.worker_pods import is_finished
@@ -82,7 +82,13 @@ def read_sources(cluster: Cluster, namespace: str, workload: Workload) -> Source
     owners: dict[str, str] = {}
     release = workload.annotations.get(RELEASE_NAME)
     for kind, name in workload.references():
-        found = cluster.get(kind, name, namespace, metadata_only=True)
+        try:
+            found = cluster.get(kind, name, namespace, metadata_only=True)
+        except Refused as error:
+            # To look at ConfigMaps is a right that is asked for but not needed: keys are in Secrets.
+            if error.status != 403 or kind is not CONFIG_MAP:
+                raise
+            continue
         if found is None:
             missing.append(f"{kind.name} {name}")
             continue

@@ -10,15 +10,16 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from codecanvas_provider.cluster import NAMESPACE, Kind
+from codecanvas_provider.cluster import NAMESPACE, POD, QUOTA, Kind
 from codecanvas_provider.connection_key import ConnectionKey
 from codecanvas_provider.delete_guard import DELETE_UNREACHABLE
 from codecanvas_provider.resource import UNKNOWN, Context, Diff
 from codecanvas_provider.waiting import Pace
 from pulumi_codecanvas import keys
 from pulumi_codecanvas.errors import ClusterError, CodeCanvasError, InvalidArgumentsError
+from pulumi_codecanvas.freeze import QUOTA_NAME
 from tests.support.calls import Log, run
-from tests.support.fake_cluster import NOW, FakeCluster
+from tests.support.fake_cluster import NOW, FakeCluster, refusal
 
 _PEM = serialization.Encoding.PEM
 _PKCS8 = serialization.PrivateFormat.PKCS8
@@ -209,6 +210,62 @@ def test_a_platform_that_moves_keeps_its_key() -> None:
     )
     kept = {name: outputs[name] for name in ("privateKey", "publicKey", "fingerprint", "tokenVersion")}
     assert asyncio.run(resource.update(Context(), id_, outputs, new)) == {**kept, "namespaces": ["us"]}
+
+
+def _worker(cluster: FakeCluster, namespace: str) -> None:
+    cluster.put(POD, {"metadata": {"name": "ws-1"}, "spec": {"containers": [{"name": "worker-main"}]}}, namespace)
+
+
+@pytest.mark.parametrize("preview", [False, True])
+def test_a_namespace_is_not_left_while_dev_environments_run_in_it(*, preview: bool) -> None:
+    cluster = FakeCluster("eu", "eu-operator", "us")
+    _worker(cluster, "eu")
+    resource = ConnectionKey(cluster.connect_to, Pace())
+    id_, old = _create({"tokenVersion": "1", **PLACE})
+    new = {"tokenVersion": "1", **PLACE, "namespaces": ["us"]}
+    with pytest.raises(ClusterError, match=r"leave namespace eu, but 1 dev .* there: ws-1\. Nothing was changed"):
+        run(resource.update(Context(preview=preview), id_, old, new))
+    stays = {**new, "namespaces": ["eu", "us"]}
+    assert run(resource.update(Context(), id_, old, stays))["namespaces"] == ["eu", "us"]
+
+
+@pytest.mark.parametrize("why", ["force", "frozen", "away", "unknown"])
+def test_a_namespace_is_left_by_force_frozen_or_where_nothing_can_be_seen(why: str) -> None:
+    cluster = FakeCluster("eu")
+    _worker(cluster, "eu")
+    cluster.away = why == "away"
+    if why == "frozen":
+        cluster.put(QUOTA, {"metadata": {"name": QUOTA_NAME}}, "eu")
+    id_, old = _create({"tokenVersion": "1", **PLACE, "forceDelete": why == "force"})
+    new = {"tokenVersion": "1", "namespaces": UNKNOWN if why == "unknown" else ["us"]}
+    assert run(ConnectionKey(cluster.connect_to, Pace()).update(Context(), id_, old, new))["publicKey"]
+
+
+def test_another_cluster_leaves_every_namespace_of_the_first() -> None:
+    def kubeconfig(server: str) -> str:
+        return (
+            "{current-context: x, contexts: [{name: x, context: {cluster: x}}],"
+            f" clusters: [{{name: x, cluster: {{server: '{server}'}}}}]}}"
+        )
+
+    cluster = FakeCluster("eu")
+    _worker(cluster, "eu")
+    place = {"tokenVersion": "1", "namespaces": ["eu"], "kubeconfig": kubeconfig("https://a.example.com")}
+    id_, old = _create(place)
+    resource = ConnectionKey(cluster.connect_to, Pace())
+    with pytest.raises(ClusterError, match="leave namespace eu, but 1 dev"):
+        run(resource.update(Context(), id_, old, {**place, "kubeconfig": kubeconfig("https://b.example.com")}))
+
+
+def test_a_login_that_was_taken_back_does_not_keep_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster, log = FakeCluster("eu"), Log()
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise refusal(401, "Unauthorized")
+
+    monkeypatch.setattr(cluster, "get", refuse)
+    _delete(cluster, log)
+    assert "the end of eu, eu-operator was not waited for" in log.messages[0]
 
 
 def _delete(cluster: FakeCluster, log: Log, *, seconds: float = 20, **outputs: Any) -> None:

@@ -401,6 +401,38 @@ def test_a_freeze_that_this_update_lifts_is_no_fault(cluster: FakeCluster, resou
     assert read(resource) == outputs["checks"]
 
 
+def test_an_unfreeze_whose_test_failed_once_still_lifts_the_block(
+    cluster: FakeCluster, resource: ConnectionTest
+) -> None:
+    cluster.refuse_pod = lambda _pod: FROZEN
+    cluster.denied.add("list deployments")
+    old = {**make_inputs(frozen=True), "checks": []}
+    with pytest.raises(PartialFailure) as caught:
+        run(resource.update(Context(), "eu", old, make_inputs()))
+    cluster.denied.clear()
+    outputs = run(resource.update(Context(), "eu", caught.value.outputs, make_inputs()))
+    assert failed(outputs["checks"]) == {}
+
+
+def test_a_preview_takes_no_policy_of_another_namespace_for_the_platforms(
+    cluster: FakeCluster, resource: ConnectionTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str | None] = []
+    said = {"eu": (404, 'namespaces "eu" not found'), "default": (400, 'admission webhook "w" denied the request: no')}
+
+    def refuse(_kind: object, _body: Any, namespace: str | None = None, **_: Any) -> dict[str, Any]:
+        asked.append(namespace)
+        raise refusal(*said[str(namespace)])
+
+    monkeypatch.setattr(cluster, "create", refuse)
+    run(resource.create(Context(preview=True), make_inputs()))
+    assert asked == ["eu", "default"]
+    said["default"] = (422, 'PodTemplate "x" is invalid: spec: Invalid value: "hunter22"')
+    with pytest.raises(ClusterError, match=r"pod template: .*is invalid") as caught:
+        run(resource.create(Context(preview=True), make_inputs()))
+    assert "hunter22" not in str(caught.value)
+
+
 def test_a_failed_check_fails_the_update_by_name_with_the_table(cluster: FakeCluster, resource: ConnectionTest) -> None:
     del cluster.objects[("StorageClass", "", "gp3")]
     with pytest.raises(PartialFailure) as caught:

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+import yaml
 
 from codecanvas_provider.cluster import CLAIM, NAMESPACE, NODE, POD, POLICY, POLICY_BINDING, QUOTA, VOLUME, Kind
 from codecanvas_provider.delete_guard import DELETE_UNREACHABLE
@@ -12,7 +13,7 @@ from codecanvas_provider.resource import UNKNOWN, Context, Diff, PartialFailure
 from codecanvas_provider.waiting import Cancelled, Pace
 from pulumi_codecanvas.errors import ClusterError
 from tests.support.calls import Log, run
-from tests.support.fake_cluster import FakeCluster
+from tests.support.fake_cluster import FakeCluster, refusal
 
 PACE = Pace(first=0.001, longest=0.002, confirm=0.001, probe=0.001, probe_timeout=0.3)
 POLICY_DENIAL = "ValidatingAdmissionPolicy '{name}' with binding '{name}' denied request: platform is frozen"
@@ -105,12 +106,36 @@ def test_every_fault_of_the_inputs_is_told_at_once() -> None:
 
 
 def test_another_namespace_replaces_and_everything_else_updates() -> None:
-    old = make_inputs(kubeconfig="old", context="a", namespaceUid="1")
+    old = make_inputs(kubeconfig="old", context="a")
     new = make_inputs(kubeconfig="new", context="b", namespaceUid="2", stopTimeout=5)
     diff = DevEnvironments().diff(old, old, new)
     assert diff == Diff((), ("context", "kubeconfig", "namespaceUid", "stopTimeout"))
     assert DevEnvironments().diff(old, old, {**old, "namespace": "us"}) == Diff(("namespace",), ())
     assert DevEnvironments().diff(old, old, dict(old)) == Diff()
+
+
+def kubeconfig(server: str, token: str = "") -> str:
+    entry = {"name": "x", "context": {"cluster": "x", "user": "x"}}
+    cluster = {"name": "x", "cluster": {"server": server}}
+    user = {"name": "x", "user": {"token": token}}
+    return yaml.safe_dump({"current-context": "x", "contexts": [entry], "clusters": [cluster], "users": [user]})
+
+
+def test_another_cluster_replaces_so_that_the_old_one_is_guarded_and_emptied() -> None:
+    first, second = kubeconfig("https://a.example.com"), kubeconfig("https://b.example.com")
+    old = make_inputs(kubeconfig=first, namespaceUid="1")
+    resource = DevEnvironments()
+    assert resource.diff(old, old, {**old, "kubeconfig": second}) == Diff(("kubeconfig",), ())
+    assert resource.diff(old, old, {**old, "namespaceUid": "2"}) == Diff(("namespaceUid",), ())
+    moved = {**old, "kubeconfig": second, "namespaceUid": "2"}
+    assert resource.diff(old, old, moved) == Diff(("kubeconfig", "namespaceUid"), ())
+
+
+@pytest.mark.parametrize("given", [kubeconfig("https://a.example.com", "new"), "/no/such/file", UNKNOWN])
+def test_another_way_to_the_same_cluster_is_only_recorded(given: object) -> None:
+    old = make_inputs(kubeconfig=kubeconfig("https://a.example.com"), namespaceUid="1")
+    diff = DevEnvironments().diff(old, old, {**old, "kubeconfig": given, "namespaceUid": UNKNOWN})
+    assert diff == Diff((), ("kubeconfig", "namespaceUid"))
 
 
 def test_a_refresh_that_saw_running_environments_asks_for_an_update() -> None:
@@ -500,6 +525,46 @@ def test_a_freeze_takes_over_from_the_block_of_a_killed_delete(cluster: FakeClus
     block(cluster, "codecanvas-delete-eu")
     run(resource.create(Context(), make_inputs(frozen=True)))
     assert cluster.names(POLICY) == cluster.names(POLICY_BINDING) == ["codecanvas-freeze-eu"]
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_what_starts_between_the_look_and_the_block_is_not_killed_without_force(
+    cluster: FakeCluster, resource: DevEnvironments, *, force: bool
+) -> None:
+    for name in ("ws-1", "ws-2", "ws-3"):
+        del cluster.objects[("Pod", "eu", name)]
+    blocking = cluster.apply
+
+    def start_meanwhile(kind: Kind, body: Any, namespace: str | None = None) -> dict[str, Any]:
+        cluster.put(POD, worker("just-started"), "eu")
+        return blocking(kind, body, namespace)
+
+    cluster.apply = start_meanwhile  # type: ignore[method-assign] # a moment of the cluster's life
+    deleting = resource.delete(Context(), "eu", make_inputs(forceDelete=force))
+    if force:
+        run(deleting)
+        assert "just-started" not in cluster.names(POD, "eu")
+        return
+    with pytest.raises(ClusterError, match=r"1 dev environment is running .*: just-started\. They were left alone"):
+        run(deleting)
+    assert "just-started" in cluster.names(POD, "eu")
+    assert cluster.names(QUOTA, "eu") == cluster.names(POLICY) == []
+
+
+def test_a_freeze_outlasts_an_api_server_that_stumbles(
+    cluster: FakeCluster, resource: DevEnvironments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block(cluster)
+    create, stumbles = cluster.create, [500, 503]
+
+    def stumble(*args: Any, **given: Any) -> dict[str, Any]:
+        if stumbles:
+            raise refusal(stumbles.pop(), "failed calling webhook")
+        return create(*args, **given)
+
+    monkeypatch.setattr(cluster, "create", stumble)
+    run(resource.create(Context(), make_inputs(frozen=True)))
+    assert cluster.names(POD, "eu") == ["operator"]
 
 
 def test_delete_keeps_volumes_on_request(cluster: FakeCluster, resource: DevEnvironments) -> None:

@@ -71,6 +71,19 @@ def cluster() -> FakeCluster:
     return fake
 
 
+def test_what_we_may_not_look_at_in_config_maps_is_no_reason_to_fail(cluster: FakeCluster) -> None:
+    deployment = cluster.find(DEPLOYMENT, NAME, "eu")
+    assert deployment
+    container = deployment["spec"]["template"]["spec"]["containers"][0]
+    container.setdefault("envFrom", []).append({"configMapRef": {"name": "settings"}})
+    cluster.denied.add("get configmaps")
+    assert ensure(cluster, "fp-1") == []
+    assert annotations_of(cluster)[0][SOURCES].startswith(f"Secret/{NAME}@")
+    cluster.denied.add("get secrets")
+    with pytest.raises(ClusterError, match="secrets is forbidden"):
+        ensure(cluster, "fp-2")
+
+
 def test_the_first_install_is_only_noted(cluster: FakeCluster) -> None:
     assert ensure(cluster, "fp-1") == []
     own, template = annotations_of(cluster)

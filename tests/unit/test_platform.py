@@ -12,10 +12,11 @@ from pulumi.runtime.mocks import MockResourceArgs, Mocks, set_mocks
 from pulumi.runtime.settings import SETTINGS
 from pulumi.runtime.stack import run_pulumi_func
 
-from pulumi_codecanvas import ComputingPlatform
+from pulumi_codecanvas import ComputingPlatform, children
 from pulumi_codecanvas.errors import InvalidArgumentsError
 from pulumi_codecanvas.keys import generate_private_key, public_key_pem
 from pulumi_codecanvas.manifests import SKIP_AWAIT
+from pulumi_codecanvas.turns import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -261,6 +262,24 @@ def test_the_volumes_that_the_pod_template_names_are_told_to_the_guard(seen: See
     spec = {"containers": [{"name": "worker-main"}], "volumes": [shared]}
     declare(server_url=URL, pod_template={"apiVersion": "v1", "kind": "Pod", "spec": spec})
     assert seen.inputs("codecanvas:index:DevEnvironments")["templateClaims"] == ["team-cache"]
+
+
+def test_a_turn_waits_for_the_outputs_of_service_accounts(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs: list[Any] = []
+
+    def note(given: list[Any]) -> Turn:
+        needs.extend(given)
+        return Turn(given)
+
+    monkeypatch.setattr(children, "Turn", note)
+
+    async def program() -> None:
+        role = pulumi.Output.from_input("arn:aws:iam::1:role/dev")
+        ComputingPlatform("eu", server_url=URL, service_accounts={"dev": {"eks.amazonaws.com/role-arn": role}})
+        assert any(need is role for need in needs)
+
+    asyncio.get_event_loop().run_until_complete(run_pulumi_func(program))
+    assert "kubernetes:core/v1:ServiceAccount" in seen.resources
 
 
 def test_an_adopted_namespace_is_not_registered(seen: Seen) -> None:

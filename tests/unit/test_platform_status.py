@@ -59,6 +59,12 @@ def test_status_of_a_frozen_platform(cluster: FakeCluster) -> None:
     assert (whole["frozen"], whole["blockPresent"]) == (True, True)
 
 
+def test_status_needs_no_right_to_see_policies(cluster: FakeCluster) -> None:
+    cluster.denied = {"get validatingadmissionpolicies", "get validatingadmissionpolicybindings"}
+    status = get_status(cluster)
+    assert (status["frozen"], status["blockPresent"], status["operatorReady"]) == (False, False, True)
+
+
 def test_status_of_a_platform_that_is_not_there() -> None:
     status = get_status(FakeCluster())
     assert status["namespacePhase"] is None
