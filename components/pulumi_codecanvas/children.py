@@ -197,21 +197,24 @@ class Builder:
     def _add_key(self) -> ConnectionKey | None:
         if self.snippet is not None:
             return None
-        namespaces = [
-            *([self.namespace] if self.args.create_namespace else []),
-            *([self.operator_namespace] if self._owns_operator_namespace else []),
-        ]
         return ConnectionKey.declare(
             f"{self.stem}-key",
             token_version=self.args.token_version,
             private_key=self.args.private_key,
-            place=self._place_of_key(namespaces) if namespaces else {},
+            place=self._place_of_key(),
             opts=pulumi.ResourceOptions.merge(self._options(passing=True, asks=False), self._end()),
         )
 
-    def _place_of_key(self, namespaces: list[Any]) -> dict[str, Any]:
+    def _place_of_key(self) -> dict[str, Any]:
+        """Tell the key where the platform is, and which of its namespaces a delete takes along."""
+        args = self.args
+        retained = args.retain_volumes or not args.create_namespace
+        places = {"adopted" if retained else "namespaces": [self.namespace]}
+        if args.operator_namespace not in {None, args.namespace or self.stem}:
+            kind = "namespaces" if args.create_operator_namespace else "adopted"
+            places[kind] = [*places.get(kind, []), self.operator_namespace]
         # Not given where it does not hold: one line less of state for each platform.
-        return {**self.access, "namespaces": namespaces, "forceDelete": self.args.force_delete or None}
+        return {**self.access, **places, "forceDelete": args.force_delete or None}
 
     def _key_facts(self, key: ConnectionKey | None) -> tuple[Any, Any, Any]:
         """Private key, public key and fingerprint, from the key or from the snippet."""

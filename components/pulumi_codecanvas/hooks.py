@@ -32,7 +32,7 @@ _CLEARINGS = 3
 
 _ADVICE = {
     "cannot re-use a name that is still in use": (
-        "namespace {namespace} has a Helm release {name} already, and it is not this stack's; choose another"
+        "namespace {namespace} has a Helm release {name} already, and it is not this platform's; choose another"
         " release_name or operator_namespace, or remove it: helm uninstall {name} --namespace {namespace}"
     ),
     "another operation (install/upgrade/rollback) is in progress": (
@@ -129,7 +129,7 @@ class Hooks:
                 pulumi.log.warn(f"{what} was left by an interrupted run of this stack; it is made anew")
                 return True
             text = f"{what} exists already {found.get('reason', '')}"
-            pulumi.log.error(f"{text}; {remedy}" if remedy else text)
+            pulumi.log.error(f"{text}; {remedy}" if remedy and not found.get("ours") else text)
             return False
 
         return pulumi.ResourceHookBinding(on_error=[_noted(SharedErrorHook(self.stem, f"{name}-exists", reclaim))])

@@ -59,18 +59,28 @@ def read_config() -> dict[str, Any]:
     """
     config: dict[str, Any] = {}
     faults: list[Fault] = []
-    for key in KEYS:
+    for key in _given_keys():
         text = pulumi.runtime.get_config(f"{NAMESPACE}:{key}")
         if text is None:
             continue
         try:
             config[key] = json.loads(text)
         except ValueError:
+            if key not in KEYS:
+                config[key] = text  # refused by its name, with all other faults
+                continue
             remedy = f"set it by path: pulumi config set --path '{NAMESPACE}:{key}...'"
             faults.append(Fault(key, "is plain text", remedy))
     if faults:
         raise InvalidArgumentsError(faults)
     return config
+
+
+def _given_keys() -> list[str]:
+    """Name our keys in the stack's config, the known ones and the others."""
+    given = {**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()}
+    prefix = f"{NAMESPACE}:"
+    return sorted({*KEYS, *(key.removeprefix(prefix) for key in given if key.startswith(prefix))})
 
 
 def _outlast_failures() -> None:

@@ -140,6 +140,17 @@ def _no_values(name: str) -> str:
     )
 
 
+@app.command("pod-template")
+def pod_template(
+    name: Annotated[str, typer.Argument(help="The platform's name.")], stack: Stack = None, cwd: Directory = None
+) -> None:
+    """Print a platform's pod template as normalised YAML, to be pasted into CodeCanvas."""
+    found = _choose(_read(stack, cwd), name)
+    if found.pod_template is None:
+        _give_up(f"platform {name} has no pod template in the stack yet; run `pulumi up` first")
+    typer.echo(found.pod_template, nl=False)
+
+
 @app.command("find-state")
 def find_state(stack: Stack = None, cwd: Directory = None) -> None:
     """Find the newest whole state where a file backend ran full, and print the commands that put it back.

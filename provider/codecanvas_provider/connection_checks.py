@@ -237,7 +237,7 @@ def _check_release(target: Target) -> str:
     if revision.status == "uninstalling":
         raise _fail(
             f"release {release} is uninstalling: a delete was cut off; `pulumi destroy` finishes it, or"
-            f" `pulumi up --replace '**{target.platform}-release'` installs it again"
+            f" `pulumi up --replace '**{target.platform}-release'`, then `pulumi up --refresh`, installs it again"
         )
     raise _fail(
         f"release {release} is {revision.status or 'in an unknown state'}; look at"
@@ -458,6 +458,11 @@ def _check_quota(target: Target) -> str:
     except _Outcome:
         refusal = None
     if refusal is not None and is_quota_denial(refusal) and not is_freeze_denial(refusal, namespace=target.namespace):
+        if "must specify" in refusal:
+            raise _fail(
+                f"a quota refuses a worker pod that does not say what it takes: {refusal}; give `worker-main` these"
+                " requests and limits in the pod template, or the platform defaults by `limits`"
+            )
         raise _fail(f"no room for another dev environment: {refusal}; raise the quota or stop dev environments")
     for quota in sorted(target.cluster.list_all(QUOTA, target.namespace), key=name_of):
         full = _full_resources(quota)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from codecanvas_provider.cluster import Cluster, Refused, Unreachable
-from codecanvas_provider.delete_guard import EnvironmentsRunningError, given_up, guard_move
+from codecanvas_provider.delete_guard import EnvironmentsRunningError, guard_move, require_kept
 from codecanvas_provider.inputs import CLUSTER_FIELDS, Field, changed_names, check_fields
 from codecanvas_provider.kubeconfig import is_elsewhere
 from codecanvas_provider.namespace_holders import await_end
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _PRIVATE = "privateKey"
 _VERSION = "tokenVersion"
 _NAMESPACES = "namespaces"
+_ADOPTED = "adopted"
 
 _PLACE: dict[str, Field] = {
     "kubeconfig": CLUSTER_FIELDS["kubeconfig"],
@@ -34,6 +35,7 @@ _PLACE: dict[str, Field] = {
         default=[],
         items="str",
     ),
+    _ADOPTED: Field(list, "Namespaces that the platform uses and does not own.", default=[], items="str"),
     "forceDelete": Field(bool, "Let the platform leave a namespace although dev environments run there."),
 }
 
@@ -45,8 +47,9 @@ class ConnectionKey(CustomResource):
     another key. The ID is the public key's fingerprint. It lives in the state alone: reading gives it back as
     it is, deleting it touches nothing in the cluster.
 
-    Of a platform it comes first. An update that gives up a namespace, for another one or for another cluster, is
-    refused while dev environments run there: then nothing at all has changed yet.
+    Of a platform it comes first. A change that gives up a namespace, for another one or for another cluster, is
+    refused while dev environments run there, and so is one that would delete a namespace and go on using it: then
+    nothing at all has changed yet.
 
     And it goes last. Its delete waits for the platform's `namespaces`: those of all platforms then go at
     the same time, where the kubernetes plugin would wait for each in turn.
@@ -92,6 +95,39 @@ class ConnectionKey(CustomResource):
             return Diff(updates=(_PRIVATE, *moved))
         return Diff(replaces=tuple(changed), updates=moved)
 
+    async def forbid(
+        self,
+        context: Context,
+        old_inputs: dict[str, Any],  # noqa: ARG002 - part of the interface
+        old_outputs: dict[str, Any],
+        new_inputs: dict[str, Any],
+    ) -> None:
+        """Refuse to leave a namespace in which dev environments run, and to disown one that stays in use.
+
+        Raises:
+            EnvironmentsRunningError: dev environments run where the platform was and is to be no more.
+            ClusterError: a namespace would be deleted that the platform goes on to use.
+
+        """
+        if holds_unknown(
+            [values.get(name) for values in (old_outputs, new_inputs) for name in (_NAMESPACES, _ADOPTED)]
+        ):
+            return
+        before, after = (_namespaces_of(values) for values in (old_outputs, new_inputs))
+        elsewhere = is_elsewhere(old_outputs, new_inputs)
+        if not elsewhere:
+            require_kept(set(old_outputs.get(_NAMESPACES) or []) & set(new_inputs.get(_ADOPTED) or []))
+        if old_outputs.get("forceDelete"):
+            return
+        cluster = self._connect(old_outputs.get("kubeconfig"), old_outputs.get("context"))
+        try:
+            for namespace in [name for name in before if elsewhere or name not in after]:
+                await in_thread(context, guard_move, cluster, namespace)
+        except EnvironmentsRunningError:
+            raise
+        except ClusterError:
+            pass  # what cannot be seen now is asked again before anything is deleted
+
     async def create(self, context: Context, inputs: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Take the given key or generate one; never generate in a preview."""
         private = inputs.get(_PRIVATE)
@@ -130,27 +166,12 @@ class ConnectionKey(CustomResource):
 
     async def update(
         self,
-        context: Context,
+        context: Context,  # noqa: ARG002 - part of the interface
         id: str,  # noqa: A002, ARG002 - Pulumi's word, part of the interface
         old_outputs: dict[str, Any],
         inputs: dict[str, Any],
     ) -> dict[str, Any]:
-        """Keep the key: an update records as given what was generated, and where the platform is.
-
-        Raises:
-            EnvironmentsRunningError: dev environments run where the platform was and is to be no more.
-
-        """
-        left = _left_namespaces(old_outputs, inputs)
-        if left and not old_outputs.get("forceDelete"):
-            cluster = self._connect(old_outputs.get("kubeconfig"), old_outputs.get("context"))
-            try:
-                for namespace in left:
-                    await in_thread(context, guard_move, cluster, namespace)
-            except EnvironmentsRunningError:
-                raise
-            except ClusterError:
-                pass  # what cannot be seen now is asked again before anything is deleted
+        """Keep the key: an update records as given what was generated, and where the platform is."""
         kept = {name: value for name, value in old_outputs.items() if name not in _PLACE}
         return {**kept, **_place_of(inputs)}
 
@@ -163,28 +184,21 @@ class ConnectionKey(CustomResource):
         timeout = context.timeout or NAMESPACE_SECONDS
         try:
             await await_end(context, cluster, namespaces, timeout=timeout, pace=self._pace)
-        except Unreachable as error:
-            await context.log(given_up(error), "warning")
-        except Refused as error:
-            if error.status not in {401, 403}:
-                raise
-            # The key of a rotation goes after its login may have been taken back; in the cluster it has nothing.
-            await context.log(f"{error}; so the end of {', '.join(namespaces)} was not waited for", "warning")
+        except (Unreachable, Refused) as error:
+            # It has nothing in the cluster, and the kubernetes plugin has come this far. The key of a rotation goes
+            # after its login may have been taken back.
+            await context.log(f"the end of {', '.join(namespaces)} was not waited for: {error}", "warning")
 
 
-def _left_namespaces(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Name the namespaces that the platform gives up; none where that is not known yet."""
-    before, after = old.get(_NAMESPACES) or [], new.get(_NAMESPACES) or []
-    if holds_unknown([before, after]):
-        return []
-    return [name for name in before if name not in after or is_elsewhere(old, new)]
+def _namespaces_of(values: dict[str, Any]) -> list[str]:
+    return [*(values.get(_NAMESPACES) or []), *(values.get(_ADOPTED) or [])]
 
 
 def _place_of(values: dict[str, Any]) -> dict[str, Any]:
-    """Give where the platform is; nothing of it where no namespace is the platform's own."""
-    if not values.get(_NAMESPACES):
+    """Give where the platform is; nothing of it where that is not told."""
+    if not any(values.get(name) for name in (_NAMESPACES, _ADOPTED)):
         return {}
-    return {name: values[name] for name in _PLACE if name in values}
+    return {name: values[name] for name in _PLACE if values.get(name) not in ([], None)}
 
 
 def _check_version(value: object) -> tuple[object, list[Fault]]:

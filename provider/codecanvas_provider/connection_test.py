@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from codecanvas_provider.cluster import POD_TEMPLATE, Cluster, Refused, Unreachable
 from codecanvas_provider.connection_checks import CHECK_NAMES, Check, Target, hide_values, run_checks, skip_checks
 from codecanvas_provider.delete_guard import given_up, guard_delete
-from codecanvas_provider.inputs import PLATFORM_FIELDS, Field, Fields, changed_names, check_fields
+from codecanvas_provider.inputs import PLATFORM_FIELDS, Field, Fields, changed_names, check_fields, last_wanted
 from codecanvas_provider.namespaces import require_namespace
 from codecanvas_provider.operator_rollout import ensure_current_key
 from codecanvas_provider.resource import CustomResource, Diff, PartialFailure, holds_unknown
@@ -129,9 +129,10 @@ class ConnectionTest(CustomResource):
         """Run the checks once each, give their outcome as it is, and warn of those that failed."""
         if not inputs.get("namespace"):
             return None
-        if not inputs.get("enabled"):
+        wanted = last_wanted(inputs, outputs, _FIELDS)
+        if not wanted.get("enabled"):
             return id, inputs, outputs
-        checks = await run_checks(context, self._target(inputs, lifting=False))
+        checks = await run_checks(context, self._target(wanted, lifting=False))
         for check in checks:
             if check.status == "Failed":
                 await context.log(f"{check.name}: {check.message}", "warning")

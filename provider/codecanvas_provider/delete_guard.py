@@ -12,6 +12,8 @@ from pulumi_codecanvas.errors import ClusterError
 from pulumi_codecanvas.freeze import FREEZE_MODES
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from codecanvas_provider.cluster import Cluster, Unreachable
 
 DELETE_UNREACHABLE = "PULUMI_K8S_DELETE_UNREACHABLE"
@@ -41,6 +43,22 @@ def guard_move(cluster: Cluster, namespace: str) -> None:
         "either set `freeze: true` on the platform as it was and run `pulumi up` to stop them first, or set"
         " `force_delete: true` and run `pulumi up` to have the move stop them; then move it",
     )
+
+
+def require_kept(disowned: Collection[str]) -> None:
+    """Refuse to disown namespaces that stay in use: as this stack made them, it would delete them.
+
+    Raises:
+        ClusterError: there are such namespaces.
+
+    """
+    for namespace in sorted(disowned):
+        raise ClusterError(
+            f"namespace {namespace} was made by this stack, so it would be deleted with all that is in it, although the"
+            " platform goes on using it. Nothing was changed",
+            "leave create_namespace and create_operator_namespace as they were; to keep a platform's namespace past"
+            " this stack, first set `retain_volumes: true` and run `pulumi up`, then set `create_namespace: false`",
+        )
 
 
 def guard_delete(cluster: Cluster, inputs: dict[str, Any], *, comes_first: bool = False) -> bool:

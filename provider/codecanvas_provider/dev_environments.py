@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from codecanvas_provider.cluster import POD, Cluster, Unreachable
-from codecanvas_provider.delete_guard import given_up, gives_up_unreachable, guard_delete
+from codecanvas_provider.delete_guard import given_up, gives_up_unreachable, guard_delete, require_kept
 from codecanvas_provider.freeze_block import (
     await_block,
     find_delete_blocks,
@@ -16,7 +16,7 @@ from codecanvas_provider.freeze_block import (
     make_delete_block,
     remove_block,
 )
-from codecanvas_provider.inputs import PLATFORM_FIELDS, Field, Fields, changed_names, check_fields
+from codecanvas_provider.inputs import PLATFORM_FIELDS, Field, Fields, changed_names, check_fields, last_wanted
 from codecanvas_provider.kubeconfig import is_elsewhere
 from codecanvas_provider.namespace_holders import release_holders
 from codecanvas_provider.namespaces import WrongClusterError, find_namespace, require_namespace
@@ -65,6 +65,9 @@ class DevEnvironments(CustomResource):
     adopted namespace only those that its running worker pods mount and nobody else does (see
     `claims_of_environments`). What stays is named in a warning.
 
+    A resource that was replaced by one for the same namespace, or taken over by another platform in the same update,
+    leaves everything to it.
+
     Pods that have finished are no running dev environments. A freeze leaves them, as they take nothing and their
     logs may be of use; a delete removes them, as they still hold their volumes.
     """
@@ -83,6 +86,8 @@ class DevEnvironments(CustomResource):
         """Take what tests replace: how to reach a cluster, and how often to look."""
         self._connect = connect
         self._pace = pace or Pace()
+        # In a replacement the new resource comes before the old one goes.
+        self._successors: set[tuple[Any, ...]] = set()
 
     def check(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
         """Complete the inputs by their defaults and check their types."""
@@ -104,10 +109,29 @@ class DevEnvironments(CustomResource):
             changed.add("frozen")
         return Diff(tuple(sorted(replaces)), tuple(sorted(changed - replaces)))
 
+    async def forbid(
+        self,
+        context: Context,  # noqa: ARG002 - part of the interface
+        old_inputs: dict[str, Any],  # noqa: ARG002 - part of the interface
+        old_outputs: dict[str, Any],
+        new_inputs: dict[str, Any],
+    ) -> None:
+        """Refuse to disown a namespace that stays in use; a platform with a key is told so before anything else.
+
+        Raises:
+            ClusterError: the namespace would be deleted.
+
+        """
+        disowned = old_outputs.get("ownsNamespace") and new_inputs.get("ownsNamespace") is False
+        same = old_outputs.get("namespace") == new_inputs.get("namespace")
+        if disowned and same and not old_outputs.get("retainVolumes") and not is_elsewhere(old_outputs, new_inputs):
+            require_kept([old_outputs["namespace"]])
+
     async def create(self, context: Context, inputs: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Bring the dev environments into the state that `frozen` asks for."""
-        namespace = inputs["namespace"]
-        return str(namespace), await self._bring_about(context, inputs)
+        if not context.preview:
+            self._successors.add(_place(inputs))
+        return str(inputs["namespace"]), await self._bring_about(context, inputs)
 
     async def update(
         self,
@@ -131,9 +155,10 @@ class DevEnvironments(CustomResource):
         """Count what runs although frozen; gone is what has no namespace any more."""
         if not inputs.get("namespace"):
             return None
-        cluster = self._cluster(inputs)
+        wanted = last_wanted(inputs, outputs, _FIELDS)
+        cluster = self._cluster(wanted)
         try:
-            state = await in_thread(context, self._look, cluster, inputs)
+            state = await in_thread(context, self._look, cluster, wanted)
         except Unreachable as error:
             if not gives_up_unreachable():
                 raise
@@ -143,6 +168,9 @@ class DevEnvironments(CustomResource):
 
     async def delete(self, context: Context, id: str, outputs: dict[str, Any]) -> None:  # noqa: A002, ARG002 - as above
         """Guard, block, stop, delete volumes; see the class."""
+        if _place(outputs) in self._successors:
+            await context.log(f"the dev environments in namespace {outputs['namespace']} go on in its successor")
+            return
         cluster = self._cluster(outputs)
         try:
             if await in_thread(context, guard_delete, cluster, outputs):
@@ -282,6 +310,10 @@ class DevEnvironments(CustomResource):
                 " then run the command again: it goes on from there",
                 "warning",
             )
+
+
+def _place(inputs: dict[str, Any]) -> tuple[Any, ...]:
+    return inputs.get("kubeconfig"), inputs.get("context"), inputs["namespace"]
 
 
 def _outputs(inputs: dict[str, Any]) -> dict[str, Any]:

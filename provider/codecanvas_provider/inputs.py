@@ -101,6 +101,20 @@ def check_fields(inputs: Mapping[str, Any], fields: Fields) -> tuple[dict[str, A
     return checked, faults
 
 
+def last_wanted(inputs: Mapping[str, Any], outputs: Mapping[str, Any], fields: Fields) -> dict[str, Any]:
+    """Give what was last asked for: beside the outputs of an update that failed the engine keeps the inputs of before.
+
+    Args:
+        inputs: as the state has them.
+        outputs: as the state has them; they repeat the inputs, unless they are those of an import.
+        fields: the inputs.
+
+    """
+    repeated = all(name in outputs for name, field in fields.items() if field.required)
+    source = outputs if repeated else inputs
+    return {name: source[name] for name in fields if source.get(name) is not None}
+
+
 def require_fields(arguments: Mapping[str, Any], fields: Fields) -> dict[str, Any]:
     """Give a function's arguments with their defaults.
 

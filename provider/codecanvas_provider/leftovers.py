@@ -8,6 +8,7 @@ seen to: one that holds anything is left alone.
 
 from __future__ import annotations
 
+import datetime
 from typing import TYPE_CHECKING, Any
 
 from codecanvas_provider.cluster import (
@@ -25,6 +26,7 @@ from codecanvas_provider.cluster import (
 )
 from codecanvas_provider.inputs import CLUSTER_FIELDS, Field, require_fields
 from codecanvas_provider.namespace_holders import namespace_holders
+from codecanvas_provider.times import now, parse_time
 from codecanvas_provider.waiting import Deadline, Pace, in_thread, pause
 from pulumi_codecanvas.errors import ClusterError
 from pulumi_codecanvas.manifests import PLATFORM_LABEL, STACK_ANNOTATION
@@ -57,8 +59,14 @@ _KINDS = {
 # What every namespace has from the start.
 _INNATE = frozenset({"ConfigMap kube-root-ca.crt", "ServiceAccount default"})
 
-_EMPTY_IT = (
-    "where an update whose state was lost made it, and nobody works in it yet: `kubectl delete namespace {name}`"
+_FRESH = datetime.timedelta(hours=1)
+"""How long ago an interrupted run may have made a namespace; an older one may be in the state, about to be deleted."""
+
+_KEEP_IT = (
+    "and is this stack's{why}. Where a move of the platform failed, the stack still has it, to be deleted when the move"
+    " is through: either finish the move, or go back to the state of before it (`pulumi stack import`), and do not"
+    " delete it by hand. Only where no state has it, as one was lost, and nobody works in it:"
+    " `kubectl delete namespace {name}`"
 )
 
 _FIELDS: dict[str, Field] = {
@@ -91,37 +99,46 @@ class Leftovers:
             arguments: see `_FIELDS`.
 
         Returns:
-            `cleared`: whether it is gone; `reason`: why not, in words that go on from "it exists already".
+            `cleared`: whether it is gone; `reason`: why not, in words that go on from "it exists already"; `ours`:
+            whether it is this stack's all the same, so that to use it as somebody else's would be wrong.
 
         """
         given = require_fields(arguments, _FIELDS)
         if context.preview:
-            return {"cleared": False, "reason": ""}
+            return {"cleared": False, "reason": "", "ours": False}
         cluster = self._connect(given.get("kubeconfig"), given.get("context"))
+        ours = False
         try:
-            reason = await self._clear(context, cluster, given)
+            kind, name, namespace = _KINDS[given["kind"]], given["name"], given.get("namespace")
+            found = await in_thread(context, cluster.get, kind, name, namespace, metadata_only=True)
+            metadata = found["metadata"] if found else {}
+            ours = _owner_of(metadata) == given["owner"]
+            reason = await self._clear(context, cluster, given, found) if found else ""
         except ClusterError as error:
             reason = f"and whose it is cannot be seen: {error}"
-        return {"cleared": not reason, "reason": reason}
+        return {"cleared": not reason, "reason": reason, "ours": ours}
 
-    async def _clear(self, context: Context, cluster: Cluster, given: dict[str, Any]) -> str:
+    async def _clear(self, context: Context, cluster: Cluster, given: dict[str, Any], found: dict[str, Any]) -> str:
         kind, name, namespace = _KINDS[given["kind"]], given["name"], given.get("namespace")
-        found = await in_thread(context, cluster.get, kind, name, namespace, metadata_only=True)
-        if found is None:
-            return ""
         metadata = found["metadata"]
-        owner = (metadata.get("annotations") or {}).get(STACK_ANNOTATION)
+        owner = _owner_of(metadata)
         if owner != given["owner"]:
             return f"and is of the stack {owner}" if owner else "and is not of this stack"
         platform = (metadata.get("labels") or {}).get(PLATFORM_LABEL)
         if platform != given["platformName"]:
-            return f"and is of the platform {platform}" if platform else "and is not of this platform"
+            return (
+                f"and is of the platform {platform or '?'} of this stack; each needs its own. A platform that is given"
+                " another platformName is another platform: keep the name, or give it a namespace of its own"
+            )
         going = metadata.get("deletionTimestamp")
         if kind is NAMESPACE and not going:
             held = await in_thread(context, namespace_holders, cluster, name)
             held = [thing for thing in held if thing not in _INNATE]
             if held:
-                return f"and is not empty ({', '.join(held[:3])}); {_EMPTY_IT.format(name=name)}"
+                return _KEEP_IT.format(why=f" and not empty ({', '.join(held[:3])})", name=name)
+            made = parse_time(metadata.get("creationTimestamp"))
+            if made is None or now() - made > _FRESH:
+                return _KEEP_IT.format(why=f", made at {metadata.get('creationTimestamp')}", name=name)
         if not going:
             await in_thread(context, cluster.delete, kind, name, namespace, seen=found)
         deadline = Deadline(PATIENCE)
@@ -130,3 +147,8 @@ class Leftovers:
                 return f"and does not go within {PATIENCE:.0f} s after an interrupted run left it"
             await pause(context, self._pace.first)
         return ""
+
+
+def _owner_of(metadata: dict[str, Any]) -> str | None:
+    owner = (metadata.get("annotations") or {}).get(STACK_ANNOTATION)
+    return None if owner is None else str(owner)

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from codecanvas_provider.cluster import Cluster
 
 _REMEDY = (
-    "this plugin looks at another cluster than the kubernetes provider of the program:"
-    " pass the platform the `kubeconfig` (and `context`) that this provider uses;"
-    " if the namespace was deleted and made anew, run `pulumi refresh`"
+    "if it was deleted past this stack, or made anew, run `pulumi up --refresh`; else this plugin looks at another"
+    " cluster than the kubernetes provider of the program: pass the platform the `kubeconfig` (and `context`) that this"
+    " provider uses"
 )
 
 

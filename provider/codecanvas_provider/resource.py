@@ -135,6 +135,15 @@ class CustomResource(ABC):
     def diff(self, old_inputs: dict[str, Any], old_outputs: dict[str, Any], new_inputs: dict[str, Any]) -> Diff:
         """Say which changed inputs replace the resource and which update it. `UNKNOWN` counts as changed."""
 
+    async def forbid(  # noqa: B027 - most changes are fine
+        self,
+        context: Context,
+        old_inputs: dict[str, Any],
+        old_outputs: dict[str, Any],
+        new_inputs: dict[str, Any],
+    ) -> None:
+        """Raise where a change, an update or a replacement, must not even begin; in a preview as well."""
+
     @abstractmethod
     async def create(self, context: Context, inputs: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Make the resource; give its id and outputs. Runs again after a crash, so it must be idempotent.

@@ -129,7 +129,11 @@ class Servicer(ProviderServicer):
         resource = self._resource(request.urn)
         old_inputs = wire.decode(request.old_inputs).values
         new_inputs = wire.decode(request.news).values
-        diff = resource.diff(old_inputs, wire.decode(request.olds).values, new_inputs)
+        old_outputs = wire.decode(request.olds).values
+        diff = resource.diff(old_inputs, old_outputs, new_inputs)
+        if diff.replaces or diff.updates:
+            asked = Context(urn=request.urn, cancelled=self.cancelled, sink=self.log)
+            await resource.forbid(asked, old_inputs, old_outputs, new_inputs)
         details = {
             name: _property_diff(name, old_inputs, new_inputs, replace=name in diff.replaces)
             for name in (*diff.updates, *diff.replaces)

@@ -119,7 +119,7 @@ class Session:
                 redirect=False,
             )
         except HTTPError as error:
-            raise NoAnswer(_explain(error), final=isinstance(error, TLSError)) from None
+            raise NoAnswer(_explain(error), final=_is_untrusted(error)) from None
         except (ValueError, TypeError):
             # Its text would quote the header, and so the login.
             raise NoAnswer("the kubeconfig's login cannot be sent as an HTTP header", final=True) from None
@@ -176,6 +176,12 @@ def _impersonation(content: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     for name, values in (user.get("as-user-extra") or {}).items():
         headers += [(f"Impersonate-Extra-{quote(str(name), safe='')}", value) for value in values or []]
     return [(name, str(value)) for name, value in headers if value]
+
+
+def _is_untrusted(error: HTTPError) -> bool:
+    """Tell a certificate that does not fit from what else goes wrong in TLS, which may pass."""
+    cause = error.args[0] if isinstance(error, TLSError) and error.args else None
+    return isinstance(cause, ssl.SSLCertVerificationError)
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,16 @@ from urllib.parse import unquote
 
 import yaml
 
+from codecanvas_provider.connection_test import ConnectionTest
+from codecanvas_provider.dev_environments import DevEnvironments
+from codecanvas_provider.inputs import last_wanted
 from codecanvas_provider.state_files import StateFiles
 from pulumi_codecanvas.errors import CodeCanvasError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from codecanvas_provider.inputs import Fields
 
 COMPONENT = "codecanvas:index:ComputingPlatform"
 ENVIRONMENTS = "codecanvas:index:DevEnvironments"
@@ -59,6 +64,12 @@ class PlatformState:
         """The fragment of the application chart's values; None where the key is not known here."""
         found = _reveal(self.outputs.get("applicationValues"))
         return found if isinstance(found, dict) else None
+
+    @property
+    def pod_template(self) -> str | None:
+        """The worker pod as normalised YAML; None where no update came to it yet."""
+        found = _reveal(self.outputs.get("podTemplateYaml"))
+        return found if isinstance(found, str) else None
 
 
 def read_platforms(stack: str | None, directory: str | None) -> list[PlatformState]:
@@ -117,8 +128,8 @@ def find_platforms(resources: Iterable[dict[str, Any]]) -> list[PlatformState]:
 def _platform(component: dict[str, Any], children: list[dict[str, Any]]) -> PlatformState:
     environments = next((child for child in children if child["type"] == ENVIRONMENTS), {})
     test = next((child for child in children if child["type"] == TEST), {})
-    given = _reveal(test.get("inputs"))
-    inputs = {**(_reveal(environments.get("inputs")) or {}), **(given or {})}
+    given = _last_wanted(test, ConnectionTest.inputs)
+    inputs = {**(_last_wanted(environments, DevEnvironments.inputs) or {}), **(given or {})}
     return PlatformState(
         name=str(inputs.get("platformName") or component["urn"].rsplit("::", 1)[1]),
         inputs=inputs,
@@ -126,6 +137,12 @@ def _platform(component: dict[str, Any], children: list[dict[str, Any]]) -> Plat
         checks=list(_reveal((test.get("outputs") or {}).get("checks")) or []),
         outputs=dict(component.get("outputs") or {}),
     )
+
+
+def _last_wanted(resource: dict[str, Any], fields: Fields) -> dict[str, Any] | None:
+    found = [_reveal(resource.get(name)) for name in ("inputs", "outputs")]
+    inputs, outputs = (part if isinstance(part, dict) else {} for part in found)
+    return {name: _reveal(value) for name, value in last_wanted(inputs, outputs, fields).items()} or None
 
 
 def _export(stack: str | None, directory: str | None, *options: str) -> list[dict[str, Any]]:

@@ -175,9 +175,27 @@ def test_a_stack_that_cannot_be_read_ends_with_2(monkeypatch: pytest.MonkeyPatch
 
 def test_platforms_are_found_with_their_present_children() -> None:
     [found] = find_platforms(exported(applicationValues=VALUES))
-    assert found.inputs == {"namespace": "eu", "platformName": "eu", "kubeconfig": None, "releaseName": "operator"}
+    assert found.inputs == {"namespace": "eu", "platformName": "eu", "releaseName": "operator"}
     assert found.checks == PASSED
     assert found.application_values == VALUES
+
+
+def test_after_a_failed_update_a_platform_is_judged_by_what_was_wanted_last() -> None:
+    resources = exported()
+    wanted = {"namespace": "eu", "platformName": "eu", "frozen": True}
+    resources[1]["outputs"] = {**wanted, "running": 2, "leftBlocked": False}
+    resources[2]["outputs"] = {**wanted, "operatorNamespace": "ops", "releaseName": "new", "checks": PASSED}
+    [found] = find_platforms(resources)
+    assert found.inputs == {**wanted, "operatorNamespace": "ops", "releaseName": "new"}
+
+
+def test_the_pod_template_is_printed_as_it_is(run: Any) -> None:
+    platform = PlatformState("eu", {}, {}, [], {"podTemplateYaml": "kind: Pod\n"})
+    done = run([platform], "pod-template", "eu")
+    assert (done.exit_code, done.stdout) == (0, "kind: Pod\n")
+    missing = run([PlatformState("eu", {}, {}, [], {})], "pod-template", "eu")
+    assert missing.exit_code == UNUSABLE
+    assert "run `pulumi up` first" in missing.stderr
 
 
 @pytest.mark.parametrize(("kubeconfig", "calls"), [(None, 1), ({**SECRET_MARK, "ciphertext": "v1:x"}, 2)])
@@ -195,7 +213,7 @@ def test_secrets_are_asked_for_only_where_a_kubeconfig_is_one(
     script.chmod(0o700)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     [found] = read_platforms("dev", None)
-    assert found.inputs["kubeconfig"] == (None if kubeconfig is None else "text of the kubeconfig")
+    assert found.inputs.get("kubeconfig") == (None if kubeconfig is None else "text of the kubeconfig")
     lines = (tmp_path / "calls").read_text().splitlines()
     assert len(lines) == calls
     assert all("--stack dev" in line for line in lines)

@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from codecanvas_provider.cluster import NAMESPACE, POD, QUOTA, Kind
 from codecanvas_provider.connection_key import ConnectionKey
-from codecanvas_provider.delete_guard import DELETE_UNREACHABLE
 from codecanvas_provider.resource import UNKNOWN, Context, Diff
 from codecanvas_provider.waiting import Pace
 from pulumi_codecanvas import keys
@@ -221,12 +220,12 @@ def test_a_namespace_is_not_left_while_dev_environments_run_in_it(*, preview: bo
     cluster = FakeCluster("eu", "eu-operator", "us")
     _worker(cluster, "eu")
     resource = ConnectionKey(cluster.connect_to, Pace())
-    id_, old = _create({"tokenVersion": "1", **PLACE})
+    _, old = _create({"tokenVersion": "1", **PLACE})
     new = {"tokenVersion": "1", **PLACE, "namespaces": ["us"]}
     with pytest.raises(ClusterError, match=r"leave namespace eu, but 1 dev .* there: ws-1\. Nothing was changed"):
-        run(resource.update(Context(preview=preview), id_, old, new))
-    stays = {**new, "namespaces": ["eu", "us"]}
-    assert run(resource.update(Context(), id_, old, stays))["namespaces"] == ["eu", "us"]
+        run(resource.forbid(Context(preview=preview), old, old, new))
+    run(resource.forbid(Context(), old, old, {**new, "namespaces": ["eu", "us"]}))
+    run(resource.forbid(Context(), old, old, {**new, "namespaces": ["eu"]}))
 
 
 @pytest.mark.parametrize("why", ["force", "frozen", "away", "unknown"])
@@ -236,9 +235,23 @@ def test_a_namespace_is_left_by_force_frozen_or_where_nothing_can_be_seen(why: s
     cluster.away = why == "away"
     if why == "frozen":
         cluster.put(QUOTA, {"metadata": {"name": QUOTA_NAME}}, "eu")
-    id_, old = _create({"tokenVersion": "1", **PLACE, "forceDelete": why == "force"})
+    _, old = _create({"tokenVersion": "1", **PLACE, "forceDelete": why == "force"})
     new = {"tokenVersion": "1", "namespaces": UNKNOWN if why == "unknown" else ["us"]}
-    assert run(ConnectionKey(cluster.connect_to, Pace()).update(Context(), id_, old, new))["publicKey"]
+    run(ConnectionKey(cluster.connect_to, Pace()).forbid(Context(), old, old, new))
+    if why not in {"away", "unknown"}:
+        assert cluster.names(POD, "eu") == ["ws-1"]
+
+
+@pytest.mark.parametrize("preview", [False, True])
+def test_a_namespace_that_stays_in_use_is_not_disowned(*, preview: bool) -> None:
+    resource = ConnectionKey(FakeCluster("eu", "eu-operator").connect_to, Pace())
+    _, old = _create({"tokenVersion": "1", **PLACE, "forceDelete": True})
+    for kept, adopted in (("eu-operator", "eu"), ("eu", "eu-operator")):
+        new = {"tokenVersion": "2", **PLACE, "namespaces": [kept], "adopted": [adopted]}
+        with pytest.raises(ClusterError, match=rf"namespace {adopted} was made by this stack.*Nothing was changed"):
+            run(resource.forbid(Context(preview=preview), old, old, new))
+    retained = {**old, "namespaces": [], "adopted": ["eu", "eu-operator"]}
+    run(resource.forbid(Context(), retained, retained, {**PLACE, "namespaces": [], "adopted": ["eu", "eu-operator"]}))
 
 
 def test_another_cluster_leaves_every_namespace_of_the_first() -> None:
@@ -251,10 +264,10 @@ def test_another_cluster_leaves_every_namespace_of_the_first() -> None:
     cluster = FakeCluster("eu")
     _worker(cluster, "eu")
     place = {"tokenVersion": "1", "namespaces": ["eu"], "kubeconfig": kubeconfig("https://a.example.com")}
-    id_, old = _create(place)
+    _, old = _create(place)
     resource = ConnectionKey(cluster.connect_to, Pace())
     with pytest.raises(ClusterError, match="leave namespace eu, but 1 dev"):
-        run(resource.update(Context(), id_, old, {**place, "kubeconfig": kubeconfig("https://b.example.com")}))
+        run(resource.forbid(Context(), old, old, {**place, "kubeconfig": kubeconfig("https://b.example.com")}))
 
 
 def test_a_login_that_was_taken_back_does_not_keep_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,7 +278,7 @@ def test_a_login_that_was_taken_back_does_not_keep_a_key(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(cluster, "get", refuse)
     _delete(cluster, log)
-    assert "the end of eu, eu-operator was not waited for" in log.messages[0]
+    assert log.messages == ["the end of eu, eu-operator was not waited for: cannot do this: 401"]
 
 
 def _delete(cluster: FakeCluster, log: Log, *, seconds: float = 20, **outputs: Any) -> None:
@@ -325,11 +338,8 @@ def test_a_key_of_no_namespace_asks_no_cluster() -> None:
     _delete(cluster, Log(), namespaces=[])
 
 
-def test_a_cluster_that_is_gone_is_given_up_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_that_is_gone_does_not_keep_a_key() -> None:
     cluster, log = FakeCluster(), Log()
     cluster.away = True
-    with pytest.raises(ClusterError, match=DELETE_UNREACHABLE):
-        _delete(cluster, log)
-    monkeypatch.setenv(DELETE_UNREACHABLE, "true")
     _delete(cluster, log)
-    assert "given up because of" in log.messages[0]
+    assert "the end of eu, eu-operator was not waited for: no answer from" in log.messages[0]

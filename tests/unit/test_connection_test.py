@@ -414,6 +414,22 @@ def test_an_unfreeze_whose_test_failed_once_still_lifts_the_block(
     assert failed(outputs["checks"]) == {}
 
 
+def test_a_refresh_tests_what_a_failed_update_wanted(resource: ConnectionTest) -> None:
+    run(resource.create(Context(), make_inputs()))
+    before = make_inputs(releaseName="other", operatorNamespace="elsewhere")
+    found = run(resource.read(Context(), "eu", before, {**make_inputs(), "checks": []}))
+    assert found
+    assert failed(found[2]["checks"]) == {}
+
+
+def test_a_quota_that_wants_requests_is_met_in_the_template(cluster: FakeCluster, resource: ConnectionTest) -> None:
+    said = "pods is forbidden: failed quota: team: must specify requests.cpu for: worker-main"
+    cluster.refuse_pod = lambda _pod: said
+    message = failed(read(resource))["Quota"]
+    assert "give `worker-main` these requests and limits in the pod template" in message
+    assert "raise the quota" not in message
+
+
 def test_a_preview_takes_no_policy_of_another_namespace_for_the_platforms(
     cluster: FakeCluster, resource: ConnectionTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -527,6 +527,41 @@ def test_a_freeze_takes_over_from_the_block_of_a_killed_delete(cluster: FakeClus
     assert cluster.names(POLICY) == cluster.names(POLICY_BINDING) == ["codecanvas-freeze-eu"]
 
 
+def test_a_resource_that_was_replaced_in_place_leaves_all_to_its_successor(
+    cluster: FakeCluster, resource: DevEnvironments
+) -> None:
+    before = sorted(cluster.objects)
+    run(resource.create(Context(), make_inputs()))
+    log = Log()
+    run(resource.delete(log.context(), "eu", make_inputs(forceDelete=True)))
+    assert sorted(cluster.objects) == before
+    assert log.messages == ["the dev environments in namespace eu go on in its successor"]
+    elsewhere = make_inputs(context="other")
+    with pytest.raises(ClusterError, match="3 dev environments are running on platform eu"):
+        run(resource.delete(Context(), "eu", elsewhere))
+
+
+def test_a_namespace_that_stays_in_use_is_not_disowned(resource: DevEnvironments) -> None:
+    owned, adopted = make_inputs(), make_inputs(ownsNamespace=False)
+    with pytest.raises(ClusterError, match=r"namespace eu was made by this stack.*first set `retain_volumes: true`"):
+        run(resource.forbid(Context(preview=True), owned, owned, adopted))
+    for before, after in [
+        (make_inputs(retainVolumes=True), adopted),
+        (owned, make_inputs(ownsNamespace=False, namespace="us")),
+        (adopted, owned),
+        (owned, make_inputs(ownsNamespace=UNKNOWN)),
+    ]:
+        run(resource.forbid(Context(), before, before, after))
+
+
+def test_a_refresh_looks_for_what_a_failed_freeze_wanted(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    block(cluster)
+    outputs = {**make_inputs(frozen=True), "running": 1, "leftBlocked": False}
+    found = run(resource.read(Context(), "eu", make_inputs(), outputs))
+    assert found
+    assert found[2]["running"] == 3
+
+
 @pytest.mark.parametrize("force", [False, True])
 def test_what_starts_between_the_look_and_the_block_is_not_killed_without_force(
     cluster: FakeCluster, resource: DevEnvironments, *, force: bool

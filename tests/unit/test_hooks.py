@@ -108,6 +108,12 @@ def test_an_object_that_stays_is_explained(plugin: Plugin) -> None:
     assert text == "the Namespace eu exists already and is not of this stack; set create_namespace to false"
 
 
+def test_nobody_is_told_to_adopt_what_is_the_stacks_own(plugin: Plugin) -> None:
+    plugin.answers[CLEAR] = {"cleared": False, "reason": "and is this stack's", "ours": True}
+    assert fail_namespace(EXISTS) is False
+    assert plugin.said == [("error", "the Namespace eu exists already and is this stack's")]
+
+
 def test_nobody_is_fought_over_an_object(plugin: Plugin) -> None:
     plugin.answers[CLEAR] = {"cleared": True, "reason": ""}
     assert fail_namespace(*[EXISTS] * 3) is True

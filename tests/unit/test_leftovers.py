@@ -7,6 +7,7 @@ import pytest
 from codecanvas_provider import leftovers
 from codecanvas_provider.cluster import CONFIG_MAP, NAMESPACE, POD_TEMPLATE, SERVICE_ACCOUNT, STORAGE_CLASS, Kind
 from codecanvas_provider.leftovers import Leftovers
+from codecanvas_provider.times import now
 from codecanvas_provider.waiting import Pace
 from pulumi_codecanvas.errors import InvalidArgumentsError
 from pulumi_codecanvas.manifests import PLATFORM_LABEL, STACK_ANNOTATION
@@ -36,7 +37,7 @@ def clear(cluster: FakeCluster, kind: Kind, **given: Any) -> dict[str, Any]:
 
 def test_an_object_with_our_mark_is_cleared(cluster: FakeCluster) -> None:
     put(cluster, POD_TEMPLATE, OWNER, "eu")
-    assert clear(cluster, POD_TEMPLATE, namespace="eu") == {"cleared": True, "reason": ""}
+    assert clear(cluster, POD_TEMPLATE, namespace="eu") == {"cleared": True, "reason": "", "ours": True}
     assert cluster.find(POD_TEMPLATE, "eu", "eu") is None
 
 
@@ -55,7 +56,8 @@ def test_an_object_of_somebody_else_stays(cluster: FakeCluster, owner: str | Non
 def test_an_object_of_another_platform_of_the_stack_stays(cluster: FakeCluster) -> None:
     put(cluster, STORAGE_CLASS, OWNER)
     found = clear(cluster, STORAGE_CLASS, platformName="us")
-    assert found == {"cleared": False, "reason": "and is of the platform eu"}
+    assert (found["cleared"], found["ours"]) == (False, True)
+    assert found["reason"].startswith("and is of the platform eu of this stack; each needs its own.")
     assert cluster.find(STORAGE_CLASS, "eu")
 
 
@@ -83,10 +85,19 @@ def test_a_namespace_goes_only_when_it_holds_nothing(cluster: FakeCluster) -> No
     cluster.put(CONFIG_MAP, {"metadata": {"name": "work"}}, "eu")
     found = clear(cluster, NAMESPACE)
     assert found["cleared"] is False
-    assert found["reason"].startswith("and is not empty (ConfigMap work); ")
+    assert found["ours"] is True
+    assert found["reason"].startswith(
+        "and is this stack's and not empty (ConfigMap work). Where a move of the platform"
+    )
     assert "`kubectl delete namespace eu`" in found["reason"]
     assert cluster.find(NAMESPACE, "eu")
     cluster.delete(CONFIG_MAP, "work", "eu")
+    old = clear(cluster, NAMESPACE)
+    assert (old["cleared"], old["ours"]) == (False, True)
+    assert f"this stack's, made at {NOW}" in old["reason"]
+    namespace = cluster.find(NAMESPACE, "eu")
+    assert namespace
+    namespace["metadata"]["creationTimestamp"] = now().strftime("%Y-%m-%dT%H:%M:%SZ")
     assert clear(cluster, NAMESPACE)["cleared"]
 
 

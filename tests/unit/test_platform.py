@@ -245,7 +245,27 @@ def test_what_no_key_waits_for_the_kubernetes_plugin_waits_for(seen: Seen, argum
     declare(**arguments)
     for token, args in seen.resources.items():
         assert SKIP_AWAIT not in json.dumps(args.inputs, default=str)
-        assert token != CONNECTION_KEY or set(args.inputs) == {"tokenVersion"}
+        assert token != CONNECTION_KEY or "namespaces" not in args.inputs
+
+
+@pytest.mark.parametrize(
+    ("arguments", "own", "adopted"),
+    [
+        ({}, ["eu"], None),
+        ({"retain_volumes": True}, None, ["eu"]),
+        ({"create_namespace": False, "namespace": "theirs"}, None, ["theirs"]),
+        ({"operator_namespace": "eu"}, ["eu"], None),
+        ({"operator_namespace": "ops", "create_operator_namespace": False}, ["eu"], ["ops"]),
+        ({"operator_namespace": "ops", "create_namespace": False, "namespace": "theirs"}, ["ops"], ["theirs"]),
+        ({"operator_namespace": "ops", "retain_volumes": True}, ["ops"], ["eu"]),
+    ],
+)
+def test_the_key_knows_which_namespaces_a_delete_takes_along(
+    seen: Seen, arguments: dict[str, Any], own: list[str] | None, adopted: list[str] | None
+) -> None:
+    declare(server_url=URL, **arguments)
+    key = seen.inputs(CONNECTION_KEY)
+    assert (key.get("namespaces"), key.get("adopted")) == (own, adopted)
 
 
 def test_a_freeze_brings_its_block(seen: Seen) -> None:
