@@ -269,7 +269,7 @@ class Builder:
                 name,
                 namespace=self.namespace,
                 labels=self.labels,
-                annotations={**self.annotations, **args.service_accounts[name]},
+                annotations={**self.annotations, **(args.service_accounts[name] or {})},
             )
             self._inside(f"service-account-{name}", account)
         if args.quota:

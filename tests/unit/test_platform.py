@@ -302,6 +302,12 @@ def test_a_turn_waits_for_the_outputs_of_service_accounts(seen: Seen, monkeypatc
     assert "kubernetes:core/v1:ServiceAccount" in seen.resources
 
 
+def test_a_service_account_may_be_named_alone(seen: Seen) -> None:
+    declare(server_url=URL, annotations={"team": "blue"}, service_accounts={"dev-environments": None})
+    metadata = seen.inputs("kubernetes:core/v1:ServiceAccount")["metadata"]
+    assert (metadata["name"], metadata["annotations"]["team"]) == ("dev-environments", "blue")
+
+
 def test_an_adopted_namespace_is_not_registered(seen: Seen) -> None:
     declare(server_url=URL, create_namespace=False, namespace="theirs")
     assert "kubernetes:core/v1:Namespace" not in seen.resources
