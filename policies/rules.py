@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
 PLATFORM = "codecanvas:index:ComputingPlatform"
 RELEASE = "kubernetes:helm.sh/v3:Release"
@@ -21,6 +22,7 @@ PRODUCTION = ("prod", "prod-*", "*-prod", "production")
 """Patterns of the names of production stacks."""
 
 _EXACT = re.compile(r"v?\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
+_NO_PODS = {"pods": "0"}
 _ENFORCE = "pod-security.kubernetes.io/enforce"
 
 
@@ -89,7 +91,9 @@ def _is_sysbox(template: Resource) -> bool:
 
 
 def _is_lasting(quota: Resource) -> bool:
-    return not quota.urn.endswith("-freeze-quota")
+    spec = quota.inputs.get("spec")
+    # Anything but a mapping is not known yet.
+    return not isinstance(spec, Mapping) or spec.get("hard") != _NO_PODS
 
 
 def _labels(resource: Resource) -> Mapping[str, Any]:

@@ -19,6 +19,7 @@ from policies.rules import (
     unguarded_delete,
     unpinned_chart,
 )
+from pulumi_codecanvas.freeze import freeze_quota
 
 OWNER = f"urn:pulumi:dev::shop::{PLATFORM}::eu"
 
@@ -89,7 +90,13 @@ def test_a_platform_without_a_quota_is_found() -> None:
 
 
 def test_the_quota_of_a_freeze_is_none_of_the_platform() -> None:
-    assert list(missing_quota([platform(), child(QUOTA, "eu-freeze-quota", {})])) == [OWNER]
+    quota = freeze_quota(platform_name="eu", namespace="eu", reason=None, labels={}, annotations={})
+    assert list(missing_quota([platform(), child(QUOTA, "eu-freeze-quota", quota)])) == [OWNER]
+
+
+def test_a_quota_counts_whatever_its_platform_is_named() -> None:
+    quota = child(QUOTA, "pre-freeze-quota", {"spec": {"hard": {"pods": "20"}}})
+    assert missing_quota([platform(), quota]) == {}
 
 
 def test_values_not_known_yet_are_no_violation_of_the_rules_for_stacks() -> None:
