@@ -14,6 +14,9 @@ from pulumi_codecanvas.errors import Fault, InvalidArgumentsError
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
+MAX_CHARACTERS = 16 * 1024
+"""The longest text that is searched for a key of about 300: the time that it takes grows with the square."""
+
 _BLOCK: Final = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 _PRIVATE_LABELS: Final = frozenset({"PRIVATE KEY", "EC PRIVATE KEY"})
 _NEW_KEY: Final = "make one with `openssl ecparam -name prime256v1 -genkey -noout`"
@@ -113,6 +116,8 @@ def _read_private_key(pem: str) -> EllipticCurvePrivateKey | Fault:
 
 def _private_block(pem: str) -> str | Fault:
     """Find the one block that holds the private key; a block of curve parameters may stand before it."""
+    if len(pem) > MAX_CHARACTERS:
+        return Fault("", f"is longer than {MAX_CHARACTERS // 1024} KiB", "give one key as PEM, and nothing else")
     text = "\n".join(line.strip() for line in pem.strip().splitlines())
     blocks = [(match[1], match[0]) for match in _BLOCK.finditer(text)]
     private = [block for label, block in blocks if label in _PRIVATE_LABELS]

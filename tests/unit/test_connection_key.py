@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from typing import Any
 
 import pytest
@@ -89,6 +90,14 @@ def test_an_unusable_key_is_named_with_the_way_out_and_never_shown(text: str, ca
     assert not [line for line in body if line[:12] in str(fault)]
     with pytest.raises(InvalidArgumentsError, match=fault.cause.split()[-1]):
         keys.normalize_private_key(text)
+
+
+def test_a_text_that_is_no_key_is_refused_quickly() -> None:
+    start = time.process_time()
+    (fault,) = keys.private_key_faults("-----BEGIN PRIVATE KEY-----\n" * 2**14)
+    assert str(fault).startswith("is longer than 16 KiB")
+    assert keys.private_key_faults("-----BEGIN PRIVATE KEY-----\n" * 2**9)
+    assert time.process_time() - start < 2
 
 
 def test_generated_keys_are_p256_and_differ() -> None:
