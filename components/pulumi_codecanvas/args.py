@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from .chart_values import derive_instance_id, owned_key_faults
 from .checks import (
     annotation_faults,
+    as_whole,
     dns_label_faults,
     join_path,
     label_faults,
@@ -370,8 +371,7 @@ def _check_type(key: str, value: Any) -> tuple[Any, Fault | None]:
             "give a plain value",
         )
     kind = hint.removeprefix("Input[").removesuffix("]") if hint.startswith("Input[") else hint
-    if kind == "int" and isinstance(value, float) and value.is_integer():
-        value = int(value)  # numbers of other languages and of stack configs arrive as floats
+    value = as_whole(value)
     if kind == "str" and isinstance(value, int) and not isinstance(value, bool):
         value = str(value)  # `pulumi config set --path` stores a version `2` as a number
     problem = _type_problem(kind, value)

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pulumi_codecanvas.errors import Fault
 
@@ -33,6 +33,7 @@ _ENV_NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 _QUANTITY = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{1,3})?")
 _PLAIN_KEY = re.compile(r"[A-Za-z_][-A-Za-z0-9_]*")
 _SHOWN_LENGTH = 60
+_BEYOND_INTEGERS = 2**63
 _EDGES = "beginning and ending with a letter or digit"
 
 
@@ -175,7 +176,17 @@ def _plain_value_faults(path: str, value: object) -> list[Fault]:
 
 def _quoted(value: float) -> str:
     # An integer of thousands of digits cannot be written out by Python at all.
-    return '"..."' if isinstance(value, int) and value.bit_length() > 64 else json.dumps(json.dumps(value))
+    return '"..."' if isinstance(value, int) and value.bit_length() > 64 else json.dumps(json.dumps(as_whole(value)))
+
+
+def as_whole(value: Any) -> Any:
+    """Give a whole float as the integer that the program wrote: another language hands every number on as a float."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < _BEYOND_INTEGERS else value
+
+
+def as_text(value: object) -> object:
+    """Write a number or a truth as Kubernetes wants it in a field of texts; anything else is passed on as it is."""
+    return json.dumps(as_whole(value)) if isinstance(value, bool | int | float) else value
 
 
 def is_env_name(name: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 from pulumi_codecanvas.checks import (
     annotation_faults,
+    as_text,
     dns_subdomain_faults,
     is_qualified_name,
     is_quantity,
@@ -101,7 +102,7 @@ def resource_quota(
         "apiVersion": "v1",
         "kind": "ResourceQuota",
         "metadata": object_metadata(name, labels=labels, annotations=annotations, namespace=namespace),
-        "spec": {"hard": {key: _as_text(value) for key, value in quota.items()}},
+        "spec": {"hard": {key: as_text(value) for key, value in quota.items()}},
     }
 
 
@@ -114,7 +115,7 @@ def limit_range(
     annotations: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Describe a LimitRange for containers; `limits` maps `default`, `max`, ... to quantities by resource."""
-    kinds = {kind: {key: _as_text(value) for key, value in amounts.items()} for kind, amounts in limits.items()}
+    kinds = {kind: {key: as_text(value) for key, value in amounts.items()} for kind, amounts in limits.items()}
     return {
         "apiVersion": "v1",
         "kind": "LimitRange",
@@ -236,10 +237,3 @@ def _quantity_faults(path: str, value: object) -> list[Fault]:
 
 def _not_a_map(path: str, value: object, remedy: str) -> Fault:
     return Fault(path, f"is {type_name(value)}, not a map", remedy)
-
-
-def _as_text(value: object) -> object:
-    # From a program in another language every number comes as a float.
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value) if isinstance(value, int | float) else value

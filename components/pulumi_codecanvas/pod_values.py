@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
-from pulumi_codecanvas.checks import join_path, key_fault, type_name
+from pulumi_codecanvas.checks import as_whole, join_path, key_fault, type_name
 from pulumi_codecanvas.errors import Fault
 from pulumi_codecanvas.strict_yaml import MAX_BYTES, MAX_DEPTH, MAX_FAULTS, MAX_NODES, Plain, Written
 
@@ -138,7 +138,7 @@ class _Walk:
         if isinstance(value, Written):
             return self._visit_plain(place, value.text, value.value)
         if value is None or isinstance(value, bool | int | float):
-            return self._visit_plain(place, None, value)
+            return self._visit_plain(place, None, as_whole(value))
         self._report(place, f"is {type_name(value)}", "use texts, numbers, booleans, lists and mappings only")
         return None
 

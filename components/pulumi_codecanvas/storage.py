@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pulumi_codecanvas.checks import (
+    as_text,
     dns_subdomain_faults,
     join_path,
     key_fault,
@@ -142,13 +143,7 @@ def _parameter_faults(path: str, parameters: object) -> list[Fault]:
 
 
 def _as_texts(parameters: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {key: _as_text(value) for key, value in (parameters or {}).items()}
-
-
-def _as_text(value: object) -> object:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, int | float) else value
+    return {key: as_text(value) for key, value in (parameters or {}).items()}
 
 
 def _class_metadata(

@@ -92,6 +92,7 @@ def test_labels_are_accepted(labels: object) -> None:
     [
         ({"on": True}, 'labels.on: is a boolean, not a text; quote it: "true"'),
         ({"version": 1.1}, 'labels.version: is a number, not a text; quote it: "1.1"'),
+        ({"tier": 1.0}, 'labels.tier: is a number, not a text; quote it: "1"'),
         ({"large": 10**5000}, 'labels.large: is a number, not a text; quote it: "..."'),
         ({"none": None}, 'labels.none: is empty, not a text; write a text, such as ""'),
         ({"list": ["a"]}, 'labels.list: is a list, not a text; write a text, such as ""'),

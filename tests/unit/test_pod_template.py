@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import random
 import time
@@ -215,6 +216,16 @@ def test_text_field_keeps_what_was_written(written: str, template: str, keys: tu
         value = value[key]
     assert value == written
     assert len(loaded.changes) == 1
+
+
+def test_whole_numbers_of_another_language_s_program_are_integers() -> None:
+    fields = {"env": [{"name": "PORT", "value": 8080.0}], "args": [8080.0, 1.5], "ports": [{"containerPort": 8080.0}]}
+    loaded = load({**worker(**fields), "metadata": {"labels": {"tier": 1.0, "huge": 1e300}}})
+    assert loaded.manifest["metadata"]["labels"] == {"tier": "1", "huge": "1e+300"}
+    [container] = loaded.manifest["spec"]["containers"]
+    assert (container["env"][0]["value"], container["args"]) == ("8080", ["8080", "1.5"])
+    assert json.dumps(container["ports"]) == '[{"containerPort": 8080}]'
+    assert 'metadata.labels.tier: 1 -> "1"' in loaded.changes
 
 
 def test_dates_are_texts() -> None:

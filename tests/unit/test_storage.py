@@ -47,7 +47,7 @@ def test_mapping_sets_everything() -> None:
     storage_class, snapshot_class = made_of(
         {
             "driver": "csi.example.com",
-            "parameters": {"iops": 3000, "encrypted": True, "ratio": 1.5, "type": "fast"},
+            "parameters": {"iops": 3000, "throughput": 750.0, "encrypted": True, "ratio": 1.5, "type": "fast"},
             "snapshotParameters": {"incremental": False},
             "reclaimPolicy": "Retain",
             "deletionPolicy": "Retain",
@@ -56,7 +56,8 @@ def test_mapping_sets_everything() -> None:
             "default": True,
         }
     )
-    assert storage_class["parameters"] == {"iops": "3000", "encrypted": "true", "ratio": "1.5", "type": "fast"}
+    texts = {"iops": "3000", "throughput": "750", "encrypted": "true", "ratio": "1.5", "type": "fast"}
+    assert storage_class["parameters"] == texts
     assert storage_class["reclaimPolicy"] == snapshot_class["deletionPolicy"] == "Retain"
     assert storage_class["volumeBindingMode"] == "Immediate"
     assert storage_class["allowVolumeExpansion"] is False
