@@ -27,6 +27,7 @@ from .errors import Fault, InvalidArgumentsError
 from .freeze import freeze_faults
 from .hardening import limits_faults, pod_security_faults, quota_faults, service_account_faults
 from .keys import private_key_faults
+from .plain_values import read_plain
 from .pod_template import PodTemplate, load_pod_template
 from .snippet import parse_snippet
 from .storage import storage_faults
@@ -224,6 +225,9 @@ def check_args(
             else:
                 typed[key] = value
     typed.setdefault("platform_name", name)
+    if isinstance(typed.get("values"), Mapping):
+        typed["values"], found = read_plain("values", typed["values"])
+        faults += found
     faults += _value_faults(typed) + _combination_faults(typed, base_dir)
     propagated = {key: typed.pop(key, ()) for key in ("propagate_env", "propagate_paths")}
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -177,6 +177,15 @@ def _plain_value_faults(path: str, value: object) -> list[Fault]:
 def _quoted(value: float) -> str:
     # An integer of thousands of digits cannot be written out by Python at all.
     return '"..."' if isinstance(value, int) and value.bit_length() > 64 else json.dumps(json.dumps(as_whole(value)))
+
+
+def is_output(value: object) -> bool:
+    """Say whether a value is known later only: something to await, or an Output of Pulumi, told by its methods."""
+    kind = type(value)
+    if isinstance(value, Awaitable) or all(callable(getattr(kind, name, None)) for name in ("apply", "future")):
+        return True
+    # What Pulumi's SDK has in place of a value that a preview does not know.
+    return kind.__name__ == "Unknown" and kind.__module__.startswith("pulumi.")
 
 
 def as_whole(value: Any) -> Any:

@@ -11,6 +11,7 @@ from pulumi_codecanvas.connection import contradictions, values_faults
 from pulumi_codecanvas.errors import Fault, InvalidArgumentsError
 from pulumi_codecanvas.hooks import settle_hooks
 from pulumi_codecanvas.keys import private_key_faults, public_key_pem
+from pulumi_codecanvas.plain_values import read_plain
 from pulumi_codecanvas.snippet import Snippet, parse_snippet
 
 if TYPE_CHECKING:
@@ -47,15 +48,17 @@ async def _refuse(platform_name: str, faults: Sequence[Fault]) -> None:
 
 
 async def checked_values(platform_name: str, known: dict[str, Any]) -> dict[str, Any]:
-    """Merge values that were an output, after the check that plain ones got earlier."""
-    await _refuse(platform_name, chart_values.owned_key_faults(known["values"]))
-    return chart_values.operator_values(**known)
+    """Merge values that were an output, after the checks that plain ones got earlier."""
+    values, faults = read_plain("values", known["values"])
+    await _refuse(platform_name, [*faults, *chart_values.owned_key_faults(known["values"])])
+    return chart_values.operator_values(**{**known, "values": values})
 
 
 async def merged_values(platform_name: str, snippet: Snippet, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge the user's values over a snippet's, after the check that plain ones got earlier."""
-    await _refuse(platform_name, values_faults(values))
-    return chart_values.merge_values(snippet.values, values)
+    """Merge the user's values over a snippet's, after the checks that plain ones got earlier."""
+    plain, faults = read_plain("values", values)
+    await _refuse(platform_name, [*faults, *values_faults(values)])
+    return chart_values.merge_values(snippet.values, plain)
 
 
 def public_half(private_key: str | None) -> str | None:

@@ -16,6 +16,7 @@ from pulumi_codecanvas.checks import (
 )
 from pulumi_codecanvas.errors import Fault, InvalidArgumentsError
 from pulumi_codecanvas.manifests import object_metadata
+from pulumi_codecanvas.plain_values import leaf_faults
 
 # What the CodeCanvas installation guides for EKS and GKE create.
 PRESETS: Mapping[str, Mapping[str, Any]] = {
@@ -139,6 +140,8 @@ def _parameter_faults(path: str, parameters: object) -> list[Fault]:
             faults.append(key_fault(path, key))
         elif value is None or isinstance(value, Mapping | list | tuple):
             faults.append(Fault(join_path(path, key), f"is {type_name(value)}, not a text", "write a text or number"))
+        else:
+            faults += leaf_faults(join_path(path, key), value)
     return faults
 
 

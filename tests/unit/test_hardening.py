@@ -6,23 +6,7 @@ import pytest
 import yaml
 
 from pulumi_codecanvas import hardening
-
-
-class Output:
-    """Stands for a value that is not known yet: nothing may be done with it but hand it on."""
-
-    def __eq__(self, other: object) -> bool:
-        raise AssertionError("an output was compared")
-
-    def __str__(self) -> str:
-        raise AssertionError("an output was written out")
-
-    def __bool__(self) -> bool:
-        raise AssertionError("an output was taken for a condition")
-
-    __repr__ = __str__
-    __hash__ = object.__hash__
-
+from tests.support.opaque import Output
 
 COMMON: dict[str, Any] = {"labels": {"a": "b"}, "annotations": {"c": "d"}}
 

@@ -189,6 +189,8 @@ def test_a_snippet_decides_and_its_values_are_secret(seen: Seen) -> None:
             {"server_url": URL, "values": {"operator": {"targetNamespace": "us"}}},
             "eu.values.operator.targetNamespace: is set by this package",
         ),
+        ({"server_url": URL, "values": {"a": {"b": 2**70}}}, "eu.values.a.b: is no number of 64 bits"),
+        ({"connection_snippet": SNIPPET, "values": {"a": 2**70}}, "eu.values.a: is no number of 64 bits"),
     ],
 )
 @pytest.mark.parametrize("late", [False, True], ids=["plain", "output"])

@@ -6,6 +6,7 @@ import pytest
 
 from pulumi_codecanvas.errors import InvalidArgumentsError
 from pulumi_codecanvas.storage import storage_faults, storage_name, storage_objects
+from tests.support.opaque import Output
 
 COMMON: dict[str, Any] = {"labels": {"a": "b"}, "annotations": {}}
 
@@ -73,7 +74,7 @@ def test_name_is_the_platforms_unless_given() -> None:
 
 
 def test_opaque_parameter_is_handed_on() -> None:
-    leaf = object()
+    leaf = Output()
     storage_class, _ = made_of({"driver": "x", "parameters": {"kmsKeyId": leaf}})
     assert storage_class["parameters"]["kmsKeyId"] is leaf
 
@@ -89,6 +90,9 @@ def test_opaque_parameter_is_handed_on() -> None:
         ({"driver": "a", "paramters": {}}, ["storage.paramters: is not known; did you mean `parameters`?"]),
         ({"driver": "a", "parameters": ["x"]}, ["storage.parameters: is a list, not a map"]),
         ({"driver": "a", "parameters": {"x": {}}}, ["storage.parameters.x: is a mapping, not a text"]),
+        ({"driver": "a", "parameters": {"x": b"s"}}, ["storage.parameters.x: is of type bytes; use texts"]),
+        ({"driver": "a", "parameters": {"x": float("nan")}}, ["storage.parameters.x: is no number of 64 bits"]),
+        ({"driver": "a", "parameters": {"x": 10**5000}}, ["storage.parameters.x: is no number of 64 bits"]),
         ({"driver": "a", "parameters": {1: "x"}}, ["storage.parameters: holds a key that is a number"]),
         ({"driver": "a", "reclaimPolicy": "Recycle"}, ["storage.reclaimPolicy: is not a known choice; use Delete or"]),
         ({"driver": "a", "volumeBindingMode": 1}, ["storage.volumeBindingMode: is a number; use WaitForFirstConsumer"]),
