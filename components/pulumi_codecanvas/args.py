@@ -5,6 +5,7 @@ The docstring under each key of `ComputingPlatformArgs` is also its text in the 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,13 +17,14 @@ from .checks import (
     annotation_faults,
     as_whole,
     dns_label_faults,
+    is_output,
     join_path,
     label_faults,
     release_name_faults,
     suggest,
     type_name,
 )
-from .connection import DEFAULT_TOKEN_VERSION, brought_faults, contradictions, values_faults
+from .connection import DEFAULT_TOKEN_VERSION, LOCAL_CHART, brought_faults, contradictions, values_faults
 from .errors import Fault, InvalidArgumentsError
 from .freeze import freeze_faults
 from .hardening import limits_faults, pod_security_faults, quota_faults, service_account_faults
@@ -257,7 +259,7 @@ _SNAKE = {to_camel(name): name for name in ARGUMENTS}
 
 def is_plain(value: object) -> bool:
     """Say whether a value is known now, as opposed to a `pulumi.Output`."""
-    return value is None or isinstance(value, (str, bool, int, float, list, tuple, Mapping))
+    return not is_output(value)
 
 
 _VALUE_CHECKS: dict[str, Callable[[str, Any], list[Fault]]] = {
@@ -375,13 +377,23 @@ def _check_type(key: str, value: Any) -> tuple[Any, Fault | None]:
             "give a plain value",
         )
     kind = hint.removeprefix("Input[").removesuffix("]") if hint.startswith("Input[") else hint
-    value = as_whole(value)
+    value = _path_text(key, value) if key in _PATHS and isinstance(value, os.PathLike) else as_whole(value)
     if kind == "str" and isinstance(value, int) and not isinstance(value, bool):
         value = str(value)  # `pulumi config set --path` stores a version `2` as a number
     problem = _type_problem(kind, value)
     if not problem and _holds_unsendable(value):
         return None, Fault(key, "holds a NUL or half a character, which no text of Kubernetes may", "remove it")
     return value, Fault(key, problem) if problem else None
+
+
+_PATHS = frozenset({"chart", "kubeconfig"})
+"""Arguments whose text may be a path, and that may be given as a path of Python's, too."""
+
+
+def _path_text(key: str, path: os.PathLike[Any]) -> str:
+    text = os.fsdecode(path)
+    # Helm takes a chart that does not begin as a path does for the name of one in a repository.
+    return text if key != "chart" or text.startswith(LOCAL_CHART) else f"./{text}"
 
 
 _UNSENDABLE = re.compile("[\0\ud800-\udfff]")

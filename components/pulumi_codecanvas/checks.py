@@ -10,7 +10,6 @@ import difflib
 import json
 import re
 from collections.abc import Awaitable, Mapping, Sequence
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from pulumi_codecanvas.errors import Fault
@@ -169,9 +168,7 @@ def _no_faults(_path: str, _value: str) -> list[Fault]:
 def _plain_value_faults(path: str, value: object) -> list[Fault]:
     if isinstance(value, bool | int | float):
         return [Fault(path, f"is {type_name(value)}, not a text", f"quote it: {_quoted(value)}")]
-    if value is None or isinstance(value, Mapping | list | tuple | set | bytes | date):
-        return [Fault(path, f"is {type_name(value)}, not a text", 'write a text, such as ""')]
-    return []
+    return [] if is_output(value) else [Fault(path, f"is {type_name(value)}, not a text", 'write a text, such as ""')]
 
 
 def _quoted(value: float) -> str:

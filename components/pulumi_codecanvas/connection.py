@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 DEFAULT_TIMEOUT = 600
 """Seconds that a release may take where neither the arguments nor a snippet say so."""
 
+LOCAL_CHART = ("./", "../", "/")
+"""How a chart begins that can be nothing but a path."""
+
 DEFAULT_TOKEN_VERSION = "1"  # noqa: S105 - a version, not a token
 """The version of a generated key that was never rotated."""
 

@@ -13,6 +13,7 @@ from pulumi_codecanvas.checks import (
     annotation_faults,
     as_text,
     dns_subdomain_faults,
+    is_output,
     is_qualified_name,
     is_quantity,
     join_path,
@@ -223,10 +224,10 @@ def _amounts_faults(path: str, amounts: object) -> list[Fault]:
 
 def _quantity_faults(path: str, value: object) -> list[Fault]:
     remedy = "write a quantity, such as `64`, `500m` or `128Gi`"
-    if isinstance(value, bool) or value is None or isinstance(value, Mapping | list | tuple):
-        return [Fault(path, f"is {type_name(value)}, not a quantity", remedy)]
-    if not isinstance(value, str | int | float):
+    if is_output(value):
         return []
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return [Fault(path, f"is {type_name(value)}, not a quantity", remedy)]
     if isinstance(value, int) and value.bit_length() > 64:
         return [Fault(path, "is too large", remedy)]
     text = str(value)

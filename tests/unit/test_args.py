@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pulumi_codecanvas.args import PlatformArgs, check_args, to_camel
 from pulumi_codecanvas.errors import InvalidArgumentsError
 from pulumi_codecanvas.late_checks import checked_values, merged_values
 from pulumi_codecanvas.snippet import parse_snippet
+from tests.support.opaque import Output
 
 HERE = Path(__file__).parent
 URL = "http://codecanvas.example.com:8098"
@@ -54,3 +56,37 @@ def test_values_are_checked_to_their_leaves_beside_other_faults() -> None:
         "podSecurity: is not a pod security level; use one of privileged, baseline, restricted",
     ]
     assert refused(values=loop) == ["values: nests deeper than 100 levels, or contains itself"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "fault"),
+    [
+        ("instance_id", date(2020, 1, 1), "instanceId: must be text, not of type date"),
+        ("connection_snippet", b"helm upgrade", "connectionSnippet: must be text, not of type bytes"),
+        ("kubeconfig", b"topsecret", "kubeconfig: must be text, not of type bytes"),
+        ("private_key", {"topsecret"}, "privateKey: must be text, not of type set"),
+        ("values", object(), "values: must be a mapping, not of type object"),
+        ("pod_template", b"kind: Pod", "podTemplate: is of type bytes"),
+        ("storage", {1}, "storage: is of type set"),
+        ("labels", {"a": b"b"}, "labels.a: is of type bytes"),
+        ("freeze", Output(), "freeze: must be known before the update starts"),
+    ],
+)
+def test_what_is_no_output_is_told_by_its_type(argument: str, value: object, fault: str) -> None:
+    [found] = refused(**{argument: value})
+    assert found.startswith(fault)
+
+
+@pytest.mark.parametrize("argument", ["server_url", "kubeconfig", "values", "private_key"])
+def test_an_output_is_handed_on(argument: str) -> None:
+    output = Output()
+    assert getattr(check(**{argument: output}), argument) is output
+
+
+def test_paths_of_python_are_taken_where_a_path_belongs(tmp_path: Path) -> None:
+    (tmp_path / "worker.yaml").write_text("kind: Pod\napiVersion: v1\nspec: {containers: [{name: worker-main}]}")
+    (tmp_path / "chart").mkdir()
+    found = check(pod_template=tmp_path / "worker.yaml", kubeconfig=Path("a/kubeconfig"), chart=tmp_path / "chart")
+    assert found.pod_template.manifest["kind"] == "Pod"
+    assert (found.kubeconfig, found.chart) == ("a/kubeconfig", str(tmp_path / "chart"))
+    assert check_args("eu", {"server_url": URL, "chart": Path("chart")}, base_dir=tmp_path).chart == "./chart"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import PurePath
 
 import pytest
 from hypothesis import given
@@ -22,12 +23,9 @@ from pulumi_codecanvas.checks import (
     type_name,
     unknown_key_faults,
 )
+from tests.support.opaque import Output
 
 HOSTILE = ["", "-a", "a-", "A", "a_b", "a/b", "../a", "a b", "a\nb", "é", "a;b", "'||true||'", "${a}", "{{a}}", "a\0"]
-
-
-class Output:
-    """Stands for a value that is not known yet."""
 
 
 def test_shown_name_is_short_plain_text() -> None:
@@ -95,6 +93,7 @@ def test_labels_are_accepted(labels: object) -> None:
         ({"tier": 1.0}, 'labels.tier: is a number, not a text; quote it: "1"'),
         ({"large": 10**5000}, 'labels.large: is a number, not a text; quote it: "..."'),
         ({"none": None}, 'labels.none: is empty, not a text; write a text, such as ""'),
+        ({"path": PurePath("a")}, 'labels.path: is of type PurePosixPath, not a text; write a text, such as ""'),
         ({"list": ["a"]}, 'labels.list: is a list, not a text; write a text, such as ""'),
         ({5: "a"}, "labels: holds a key that is a number; write every key as text"),
         ({"-a": "b"}, 'labels["-a"]: is not a valid key'),

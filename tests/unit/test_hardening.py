@@ -145,6 +145,7 @@ QUANTITY = "write a quantity, such as `64`, `500m` or `128Gi`"
         ("pods=4", "quota: is a text, not a map; write a map from resource to quantity"),
         ({"pods": True}, f"quota.pods: is a boolean, not a quantity; {QUANTITY}"),
         ({"pods": None}, f"quota.pods: is empty, not a quantity; {QUANTITY}"),
+        ({"pods": b"4"}, f"quota.pods: is of type bytes, not a quantity; {QUANTITY}"),
         ({"pods": "many"}, f"quota.pods: is not a quantity; {QUANTITY}"),
         ({"pods": "-1"}, f"quota.pods: is negative; {QUANTITY}"),
         ({"pods": -1}, f"quota.pods: is negative; {QUANTITY}"),
