@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import urlsplit
@@ -217,20 +217,13 @@ def check_args(
 
     """
     given = {key: value for key, value in args.items() if value is not None}
-    faults = [_unknown_fault(key, spell) for key in given if key not in ARGUMENTS]
-    typed: dict[str, Any] = {}
-    for key in ARGUMENTS:
-        if key in given:
-            value, fault = _check_type(key, given[key])
-            if fault:
-                faults.append(fault)
-            else:
-                typed[key] = value
+    typed, faults = _read_types(given)
+    faults = [*(_unknown_fault(key, spell) for key in given if key not in ARGUMENTS), *faults]
     typed.setdefault("platform_name", name)
     if isinstance(typed.get("values"), Mapping):
         typed["values"], found = read_plain("values", typed["values"])
         faults += found
-    faults += _value_faults(typed) + _combination_faults(typed, base_dir)
+    faults += _value_faults(typed) + _combination_faults(given.keys(), typed, base_dir)
     propagated = {key: typed.pop(key, ()) for key in ("propagate_env", "propagate_paths")}
     try:
         typed["pod_template"] = load_pod_template(typed.get("pod_template"), base_dir=base_dir, **propagated)
@@ -241,6 +234,20 @@ def check_args(
     if "connection_snippet" not in typed:
         typed.setdefault("instance_id", derive_instance_id(typed["platform_name"]))
     return PlatformArgs(base_dir=base_dir, **typed)
+
+
+def _read_types(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
+    """Take the known arguments that are of the right type; the others are faults."""
+    typed: dict[str, Any] = {}
+    faults = []
+    for key in ARGUMENTS:
+        if key in given:
+            value, fault = _check_type(key, given[key])
+            if fault:
+                faults.append(fault)
+            else:
+                typed[key] = value
+    return typed, faults
 
 
 def to_camel(name: str) -> str:
@@ -307,26 +314,34 @@ def _url_faults(url: str) -> list[Fault]:
     return [Fault("server_url", "is not a URL", "write it as in http://codecanvas.example.com:8098")]
 
 
-def _combination_faults(typed: Mapping[str, Any], base_dir: Path) -> list[Fault]:
-    """Check arguments against each other."""
-    if "connection_snippet" in typed:
+def _combination_faults(given: Collection[str], typed: Mapping[str, Any], base_dir: Path) -> list[Fault]:
+    """Check arguments against each other; one that is of a wrong type is given nevertheless."""
+    if "connection_snippet" in given:
         return brought_faults(typed) + _snippet_faults(typed, base_dir)
-    namespace = typed.get("namespace", typed["platform_name"])
-    faults = freeze_faults(typed.get("freeze_mode", "policy"), namespace, typed.get("operator_namespace", namespace))
-    if "server_url" not in typed:
+    faults = _freeze_faults(given, typed)
+    if "server_url" not in given:
         remedy = "give the address that the operator dials, or a connectionSnippet"
         faults.insert(0, Fault("server_url", "is missing", remedy))
     if typed.get("chart_repository") and str(typed.get("chart", "")).startswith("oci://"):
         faults.append(Fault("chart_repository", "does not go with an oci:// chart", "put the registry into `chart`"))
-    if ("chart_username" in typed) != ("chart_password" in typed):
-        missing = "chart_password" if "chart_username" in typed else "chart_username"
+    if ("chart_username" in given) != ("chart_password" in given):
+        missing = "chart_password" if "chart_username" in given else "chart_username"
         faults.append(Fault(missing, "is missing", "a private registry needs both user name and password"))
     return faults
 
 
+def _freeze_faults(given: Collection[str], typed: Mapping[str, Any]) -> list[Fault]:
+    """Check how the platform freezes against where its operator lives, where both can be told."""
+    deciding = {"freeze_mode", "platform_name", "namespace", "operator_namespace"}
+    if any(key in given and key not in typed for key in deciding):
+        return []
+    namespace = typed.get("namespace", typed["platform_name"])
+    return freeze_faults(typed.get("freeze_mode", "policy"), namespace, typed.get("operator_namespace", namespace))
+
+
 def _snippet_faults(typed: Mapping[str, Any], base_dir: Path) -> list[Fault]:
     """Check a snippet whose text is known now."""
-    snippet = typed["connection_snippet"]
+    snippet = typed.get("connection_snippet")
     if not isinstance(snippet, str):
         return []
     try:
@@ -365,6 +380,13 @@ def _respell(fault: Fault, spell: Callable[[str], str]) -> Fault:
     return Fault(spell(name) + fault.path[len(head) :], fault.cause, fault.remedy)
 
 
+MAX_SECONDS = 2**31 - 1
+"""The longest time that an argument may ask for: 68 years."""
+
+_INTEGER_BITS = 64
+"""Python cannot even write out integers of any length."""
+
+
 def _check_type(key: str, value: Any) -> tuple[Any, Fault | None]:
     """Give the value as its annotation promises it, or the fault."""
     hint = ARGUMENTS[key]
@@ -378,7 +400,7 @@ def _check_type(key: str, value: Any) -> tuple[Any, Fault | None]:
         )
     kind = hint.removeprefix("Input[").removesuffix("]") if hint.startswith("Input[") else hint
     value = _path_text(key, value) if key in _PATHS and isinstance(value, os.PathLike) else as_whole(value)
-    if kind == "str" and isinstance(value, int) and not isinstance(value, bool):
+    if kind == "str" and isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= _INTEGER_BITS:
         value = str(value)  # `pulumi config set --path` stores a version `2` as a number
     problem = _type_problem(kind, value)
     if not problem and _holds_unsendable(value):
@@ -414,21 +436,28 @@ def _holds_unsendable(value: object) -> bool:
 
 def _type_problem(kind: str, value: Any) -> str:
     """Say what is wrong with a plain value of an argument of this kind; empty if nothing is."""
-    simple = {
-        "str": (isinstance(value, str), "text"),
-        "bool": (isinstance(value, bool), "true or false"),
-        "int": (
-            isinstance(value, int) and not isinstance(value, bool) and value > 0,
-            "a whole number above 0",
-        ),
-    }
-    if kind in simple:
-        right, wanted = simple[kind]
-        return "" if right else f"must be {wanted}, not {type_name(value)}"
-    if kind.startswith("Sequence"):
-        right = isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value)
-        return "" if right else f"must be a list of text, not {type_name(value)}"
-    if kind.startswith("Mapping"):
-        right = isinstance(value, Mapping) and all(isinstance(item, str) for item in value)
-        return "" if right else f"must be a mapping, not {type_name(value)}"
-    return ""
+    if kind == "int":
+        return _seconds_problem(value)
+    wanted = next((names for beginning, names in _KINDS.items() if kind.startswith(beginning)), None)
+    if wanted is None or isinstance(value, wanted[0]):
+        return ""
+    return f"must be {wanted[1]}, not {type_name(value)}"
+
+
+_KINDS: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "str": (str, "text"),
+    "bool": (bool, "true or false"),
+    # Of what is in them, each argument's own check tells more.
+    "Sequence": ((list, tuple), "a list"),
+    "Mapping": (Mapping, "a mapping"),
+}
+"""The beginning of an annotation's text, what it allows, and how to call that."""
+
+
+def _seconds_problem(value: Any) -> str:
+    wanted = "must be a whole number above 0"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return f"{wanted}, not {type_name(value)}"
+    if isinstance(value, float) or value <= 0:
+        return wanted
+    return "" if value <= MAX_SECONDS else f"must be at most {MAX_SECONDS}"

@@ -62,7 +62,7 @@ def test_values_are_checked_to_their_leaves_beside_other_faults() -> None:
     ("argument", "value", "fault"),
     [
         ("instance_id", date(2020, 1, 1), "instanceId: must be text, not of type date"),
-        ("connection_snippet", b"helm upgrade", "connectionSnippet: must be text, not of type bytes"),
+        ("context", b"eu", "context: must be text, not of type bytes"),
         ("kubeconfig", b"topsecret", "kubeconfig: must be text, not of type bytes"),
         ("private_key", {"topsecret"}, "privateKey: must be text, not of type set"),
         ("values", object(), "values: must be a mapping, not of type object"),
@@ -90,3 +90,34 @@ def test_paths_of_python_are_taken_where_a_path_belongs(tmp_path: Path) -> None:
     assert found.pod_template.manifest["kind"] == "Pod"
     assert (found.kubeconfig, found.chart) == ("a/kubeconfig", str(tmp_path / "chart"))
     assert check_args("eu", {"server_url": URL, "chart": Path("chart")}, base_dir=tmp_path).chart == "./chart"
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "fault"),
+    [
+        ("propagate_env", ["TEAM", True], "propagateEnv[1]: is a boolean, not a text; quote it"),
+        ("propagate_paths", "a", "propagatePaths: must be a list, not a text"),
+        ("labels", {1: "a"}, "labels: holds a key that is a number; write every key as text"),
+        ("quota", {None: "1"}, "quota: holds a key that is empty; write every key as text"),
+        ("values", {1: "a"}, "values: holds a key that is a number; write every key as text"),
+        ("values", ["a"], "values: must be a mapping, not a list"),
+        ("stop_timeout", 0, "stopTimeout: must be a whole number above 0"),
+        ("stop_timeout", 1.5, "stopTimeout: must be a whole number above 0"),
+        ("stop_timeout", True, "stopTimeout: must be a whole number above 0, not a boolean"),
+        ("timeout", 10**400, "timeout: must be at most 2147483647"),
+        ("chart_version", 10**5000, "chartVersion: must be text, not a number"),
+        ("server_url", ["x"], "serverUrl: must be text, not a list"),
+        ("operator_namespace", 1.5, "operatorNamespace: must be text, not a number"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_wrong_type_is_one_fault_that_says_where_and_what(argument: str, value: object, fault: str) -> None:
+    assert refused(**{argument: value}) == [fault]
+
+
+def test_what_is_of_a_wrong_type_is_not_missing_too() -> None:
+    assert refused(chart_username="me", chart_password=b"x") == ["chartPassword: must be text, not of type bytes"]
+    assert refused(server_url=None, connection_snippet=b"helm") == [
+        "connectionSnippet: must be text, not of type bytes"
+    ]
+    assert refused(freeze_mode="quota", operator_namespace=["x"]) == ["operatorNamespace: must be text, not a list"]
