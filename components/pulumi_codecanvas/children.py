@@ -236,6 +236,11 @@ class Builder:
                 "pod template: Kubernetes wants text here, so these were quoted: " + ", ".join(template.changes),
                 self.parent,
             )
+        if template.omissions:
+            pulumi.log.warn(
+                "pod template: empty, or set for every pod, so these were left out: " + ", ".join(template.omissions),
+                self.parent,
+            )
         manifest = pod_template_object(
             template.manifest,
             name=self.stem,

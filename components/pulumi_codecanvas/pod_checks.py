@@ -35,19 +35,19 @@ _FOREIGN_METADATA = (
 
 
 def drop_foreign_fields(manifest: dict[str, Any]) -> list[str]:
-    """Remove what others than the template's author set, in place; give a note for each.
+    """Remove what others than the template's author set, in place; give the path of each.
 
     A namespace stays, and is a fault: whoever wrote it expects it to count.
     """
     metadata = manifest.get("metadata")
     foreign = [key for key in _FOREIGN_METADATA if key in metadata] if isinstance(metadata, dict) else []
-    notes = [f"metadata.{key}: left out, it is set for every pod" for key in foreign]
+    paths = [f"metadata.{key}" for key in foreign]
     for key in foreign:
         del manifest["metadata"][key]
     if manifest.get("status") == {}:
         del manifest["status"]
-        notes.append("status: empty, left out")
-    return notes
+        paths.append("status")
+    return paths
 
 
 def pod_faults(manifest: object) -> list[Fault]:

@@ -48,11 +48,13 @@ class PodTemplate:
         manifest: the normalised Pod; plain dicts, lists, texts, numbers and booleans.
         changes: what normalising changed, such as `metadata.labels.codecanvas: true -> "true"`. Values that
             may be secret are not in it.
+        omissions: paths of the fields that were left out: empty ones, and those that are set for every pod.
 
     """
 
     manifest: dict[str, Any]
     changes: tuple[str, ...] = ()
+    omissions: tuple[str, ...] = ()
 
 
 def load_pod_template(
@@ -83,7 +85,7 @@ def load_pod_template(
     except InvalidArgumentsError as error:
         raise InvalidArgumentsError([*error.faults, *faults]) from None
     manifest = outcome.value
-    notes = drop_foreign_fields(manifest) if isinstance(manifest, dict) else []
+    foreign = drop_foreign_fields(manifest) if isinstance(manifest, dict) else []
     reported = {fault.path for fault in outcome.faults}
     shape_faults = pod_faults(manifest) if outcome.is_whole else []
     faults = [*outcome.faults, *(fault for fault in shape_faults if fault.path not in reported), *faults]
@@ -91,7 +93,7 @@ def load_pod_template(
         faults = merge_propagation(*find_worker(manifest), propagate_env, propagate_paths)
     if faults:
         raise InvalidArgumentsError(faults)
-    return PodTemplate(manifest, (*outcome.changes, *notes))
+    return PodTemplate(manifest, tuple(outcome.changes), (*outcome.omissions, *foreign))
 
 
 def render_yaml(manifest: Mapping[str, Any]) -> str:

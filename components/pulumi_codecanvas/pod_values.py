@@ -71,11 +71,12 @@ _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 
 @dataclass
 class Normalised:
-    """The outcome: the value, what was changed, what is wrong; not whole if the tree was too large to go on."""
+    """The outcome: the value, what was changed or left out, what is wrong; not whole if the tree was too large."""
 
     value: Any = None
     is_whole: bool = True
     changes: list[str] = field(default_factory=list)
+    omissions: list[str] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
 
 
@@ -151,7 +152,7 @@ class _Walk:
             name = self._check_text(place, str.__str__(key))
             below = place.under(name)
             if _is_null(value) and below.kind is not _Kind.TEXT_ENTRY:
-                self._note(below, value, "left out")
+                self.outcome.omissions.append(below.path)
             else:
                 result[name] = self.visit(below, value)
         return result

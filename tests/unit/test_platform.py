@@ -310,6 +310,21 @@ def test_a_service_account_may_be_named_alone(seen: Seen) -> None:
     assert (metadata["name"], metadata["annotations"]["team"]) == ("dev-environments", "blue")
 
 
+def test_what_was_quoted_and_what_was_left_out_of_the_pod_template_are_two_warnings(
+    seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", lambda text, *_: told.append(text))
+    metadata = {"name": "copied", "labels": {"codecanvas": True}}
+    spec = {"containers": [{"name": "worker-main"}], "volumes": None}
+    declare(server_url=URL, pod_template={"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    assert seen.resources
+    assert told == [
+        'pod template: Kubernetes wants text here, so these were quoted: metadata.labels.codecanvas: true -> "true"',
+        "pod template: empty, or set for every pod, so these were left out: spec.volumes, metadata.name",
+    ]
+
+
 def test_an_adopted_namespace_is_not_registered(seen: Seen) -> None:
     declare(server_url=URL, create_namespace=False, namespace="theirs")
     assert "kubernetes:core/v1:Namespace" not in seen.resources
