@@ -32,6 +32,9 @@ _PROMPTS = (
     re.compile(r"> +"),
 )
 _CONTINUED_PROMPT = re.compile(r"^>>? +", re.MULTILINE)
+_FENCE = re.compile(r"(?:```+|~~~+)[A-Za-z]*")
+# Comments may end in any character.
+_CONTINUED = re.compile(r"^(?![ \t]*#).*([\\`^])[ \t]*\n", re.MULTILINE)
 _SHORT_PLACEHOLDER = re.compile(r"<[^<>|&;\n]{1,80}>")
 _VARIABLE = re.compile(r"\$(?:env:|\{(?:env:)?)?([A-Za-z_][A-Za-z0-9_]*|[0-9?$!#@*-])\}?", re.IGNORECASE)
 _CMD_VARIABLE = re.compile(r"[%!]([A-Za-z_][A-Za-z0-9_]*)[%!]")
@@ -77,7 +80,7 @@ def split_command(text: str) -> Command:
     Raises:
         InvalidArgumentsError: the text is not one plain command, so that its words cannot be told.
     """
-    text = _normalise(text)
+    text = _take_off_fence(_normalise(text))
     start = len(text) - len(text.lstrip(" \t\n"))
     prompt = next((match for pattern in _PROMPTS if (match := pattern.match(text, start))), None)
     if prompt:
@@ -99,12 +102,25 @@ def _normalise(text: str) -> str:
     return text
 
 
+def _take_off_fence(text: str) -> str:
+    """Empty the two lines of Markdown around a command, which stay so that faults count lines as the user does."""
+    lines = text.split("\n")
+    filled = [index for index, line in enumerate(lines) if line.strip()]
+    fences = [index for index in {*filled[:1], *filled[-1:]} if _FENCE.fullmatch(lines[index].strip())]
+    if len(fences) == 1:
+        cause = f"line {fences[0] + 1}: a code fence of Markdown stands on one side of the command only"
+        _refuse(cause, "copy the command alone, without the fence")
+    for index in fences:
+        lines[index] = ""
+    return "\n".join(lines)
+
+
 def _choose_dialect(text: str, prompt: str) -> type[_Scanner]:
     if prompt.startswith("PS"):
         return _PowerShell
     if re.match(r"[A-Za-z]:\\", prompt):
         return _Cmd
-    continued = re.search(r"([\\`^])[ \t]*\n", text)
+    continued = _CONTINUED.search(text)
     mark = continued.group(1) if continued else ""
     return {"`": _PowerShell, "^": _Cmd}.get(mark, _Bash)
 

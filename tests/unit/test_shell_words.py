@@ -64,6 +64,27 @@ def test_prompts_are_taken_off(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        *("```\nhelm a \\\n b\n```", "\n```bash\n$ helm a \\\n b\n```\n\n", "~~~\nhelm a b\n~~~"),
+        *("# run `this`\nhelm a \\\n b", "  # or ^\n# and `\nhelm a \\\n b", "```\n# `x`\nhelm a b\n```"),
+        "```powershell\nhelm a `\n b\n```",
+    ],
+)
+def test_fences_and_comments_do_not_choose_the_shell(text: str) -> None:
+    assert split(text) == ["helm", "a", "b"]
+
+
+@pytest.mark.parametrize(("text", "line"), [("```\nhelm a b", 1), ("\nhelm a \\\n b\n```\n", 4), ("```", 1)])
+def test_half_a_fence_is_refused_by_name(text: str, line: int) -> None:
+    assert read_faults(text).startswith(f"line {line}: a code fence")
+
+
+def test_lines_are_counted_with_the_fence() -> None:
+    assert read_faults("```\nhelm a | b\n```").startswith("line 2: `|`")
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ('helm \'a\'\'b\' "c`"d`$e""f"', ["helm", "a'b", 'c"d$e"f']),
