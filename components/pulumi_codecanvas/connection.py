@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -58,7 +59,7 @@ def place_of_args(args: PlatformArgs) -> Place:
     """Take the connection from the arguments alone."""
     namespace = args.namespace or args.platform_name
     chart = args.chart or DEFAULT_CHART
-    default_version = None if args.chart else DEFAULT_CHART_VERSION
+    default_version = DEFAULT_CHART_VERSION if _takes_version(chart, args.chart_repository) else None
     return Place(
         namespace=namespace,
         operator_namespace=args.operator_namespace or namespace,
@@ -71,6 +72,13 @@ def place_of_args(args: PlatformArgs) -> Place:
         devel=False,
         timeout=args.timeout or DEFAULT_TIMEOUT,
     )
+
+
+def _takes_version(chart: str, repository: str | None) -> bool:
+    """Say whether a chart comes in versions of which none is chosen yet: not a path, nor a reference with a tag."""
+    if chart.startswith("oci://"):
+        return not re.search("[:@]", chart.rpartition("/")[2])
+    return repository is not None and not chart.startswith(LOCAL_CHART)
 
 
 def place_of_snippet(args: Mapping[str, Any], snippet: Snippet) -> Place:

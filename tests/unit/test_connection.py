@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pulumi_codecanvas.args import PlatformArgs, check_args, to_camel
+from pulumi_codecanvas.chart_values import DEFAULT_CHART_VERSION
 from pulumi_codecanvas.config import read_platforms
 from pulumi_codecanvas.connection import Place, place_of_args, place_of_snippet, snippet_fingerprint
 from pulumi_codecanvas.errors import InvalidArgumentsError
@@ -125,6 +126,29 @@ def test_namespaces_that_a_snippet_splits_have_to_be_confirmed() -> None:
     # A freeze by quota needs this very thing, and looks at the snippet's namespaces.
     assert check(snippet, operator_namespace="operators", freeze_mode="quota").freeze_mode == "quota"
     assert "freeze_mode" in refused(freeze_mode="quota")[0]
+
+
+@pytest.mark.parametrize(
+    ("chart", "version"),
+    [
+        ({}, DEFAULT_CHART_VERSION),
+        ({"chart": CHART}, DEFAULT_CHART_VERSION),
+        ({"chart": "codecanvas-operator", "chart_repository": "https://charts.example.com"}, DEFAULT_CHART_VERSION),
+        ({"chart": CHART, "chart_version": "2025.1.2"}, "2025.1.2"),
+        ({"chart": str(HERE)}, None),
+        ({"chart": "tools/chart"}, None),
+        ({"chart": f"{CHART}:2025.1.2"}, None),
+        ({"chart": f"{CHART}@sha256:{'0' * 64}"}, None),
+    ],
+)
+def test_the_version_is_pinned_for_every_chart_that_comes_in_versions(
+    chart: dict[str, str], version: str | None
+) -> None:
+    assert place_of_args(check(None, server_url="http://x:8098", **chart)).chart_version == version
+
+
+def test_a_snippet_without_a_version_stays_without_one() -> None:
+    assert place(f"helm upgrade cc {CHART}").chart_version is None
 
 
 def test_timeout_is_the_argument_s_else_the_snippet_s() -> None:
