@@ -24,7 +24,7 @@ from .checks import (
     suggest,
     type_name,
 )
-from .connection import DEFAULT_TOKEN_VERSION, LOCAL_CHART, brought_faults, contradictions, values_faults
+from .connection import DEFAULT_TOKEN_VERSION, LOCAL_CHART, brought_faults, chart_faults, contradictions, values_faults
 from .errors import Fault, InvalidArgumentsError
 from .freeze import freeze_faults
 from .hardening import limits_faults, pod_security_faults, quota_faults, service_account_faults
@@ -223,7 +223,7 @@ def check_args(
     if isinstance(typed.get("values"), Mapping):
         typed["values"], found = read_plain("values", typed["values"])
         faults += found
-    faults += _value_faults(typed) + _combination_faults(given.keys(), typed, base_dir)
+    faults += _value_faults(typed) + chart_faults(typed) + _combination_faults(given.keys(), typed, base_dir)
     propagated = {key: typed.pop(key, ()) for key in ("propagate_env", "propagate_paths")}
     try:
         typed["pod_template"] = load_pod_template(typed.get("pod_template"), base_dir=base_dir, **propagated)

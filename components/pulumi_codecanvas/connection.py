@@ -30,6 +30,8 @@ DEFAULT_TOKEN_VERSION = "1"  # noqa: S105 - a version, not a token
 SECRET_FIELDS = frozenset({"chart_username", "chart_password"})
 """Fields of a `Place` that stay secret where they come from a snippet."""
 
+_LOGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*@")
+
 _BROUGHT = {
     "server_url": "",
     "private_key": "",
@@ -112,6 +114,19 @@ def brought_faults(args: Mapping[str, Any]) -> list[Fault]:
     ]
 
 
+def chart_faults(args: Mapping[str, Any]) -> list[Fault]:
+    """Check what the arguments say of the chart, each by itself; `args` holds those of the right type."""
+    return [
+        Fault(key, "holds a login", "give it by chart_username and chart_password")
+        for key in ("chart", "chart_repository")
+        if _holds_login(args.get(key))
+    ]
+
+
+def _holds_login(address: str | None) -> bool:
+    return address is not None and _LOGIN.match(address) is not None
+
+
 def values_faults(values: object) -> list[Fault]:
     """Refuse values that would replace what the chart's public keys take from the snippet."""
     return [
@@ -154,15 +169,19 @@ def _differences(args: Mapping[str, Any], snippet: Snippet) -> list[Fault]:
         "namespace": target_namespace(snippet) or (None if args.get("operator_namespace") else snippet.namespace),
     }
     faults = [
-        Fault(name, f"is `{args[name]}`, but the connection snippet says `{theirs}`", "remove one of the two")
+        Fault(name, f"is {_show(args[name])}, but the connection snippet says `{theirs}`", "remove one of the two")
         for name, theirs in pairs.items()
         if args.get(name) is not None and theirs is not None and args[name] != theirs
     ]
     repository = args.get("chart_repository")
     if repository is not None and snippet.chart_repository is None:
-        cause = f"is `{repository}`, but the connection snippet takes its chart from `{snippet.chart}`"
+        cause = f"is {_show(repository)}, but the connection snippet takes its chart from `{snippet.chart}`"
         faults.append(Fault("chart_repository", cause, "remove one of the two"))
     return faults
+
+
+def _show(text: str) -> str:
+    return "an address with a login" if _holds_login(text) else f"`{text}`"
 
 
 def _double_logins(args: Mapping[str, Any], snippet: Snippet) -> list[Fault]:

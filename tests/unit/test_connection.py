@@ -111,6 +111,23 @@ def test_a_login_given_twice_is_refused_and_not_shown() -> None:
     assert not any(secret in "".join(faults) for secret in ("pS9word", "someone"))
 
 
+@pytest.mark.parametrize("snippet", [SNIPPET, "helm upgrade cc c --repo https://charts.example.com", None])
+@pytest.mark.parametrize(
+    ("argument", "address"),
+    [
+        ("chart", "oci://someone:pS9word@registry.example.com/charts/codecanvas-operator"),
+        ("chart", "https://pS9word@example.com/c-1.0.0.tgz"),
+        ("chart_repository", "https://someone:pS9word@charts.example.com"),
+        ("chart_repository", "HTTPS://someone:pS9word@charts.example.com"),
+        ("chart_repository", "https://someone:pS9@word@charts.example.com"),
+    ],
+)
+def test_a_login_in_an_address_is_refused_and_not_shown(argument: str, address: str, snippet: str | None) -> None:
+    faults = refused(snippet, **{argument: address})
+    assert f"{argument}: holds a login; give it by chart_username and chart_password" in faults
+    assert not any(secret in "".join(faults) for secret in ("pS9", "someone"))
+
+
 def test_half_a_login_may_come_from_the_arguments() -> None:
     found = place(SNIPPET + " --username me", chart_password="pS9word")
     assert (found.chart_username, found.chart_password) == ("me", "pS9word")
