@@ -223,7 +223,7 @@ def check_args(
     if isinstance(typed.get("values"), Mapping):
         typed["values"], found = read_plain("values", typed["values"])
         faults += found
-    faults += _value_faults(typed) + chart_faults(typed) + _combination_faults(given.keys(), typed, base_dir)
+    faults += _value_faults(typed) + chart_faults(typed, base_dir) + _combination_faults(given.keys(), typed, base_dir)
     propagated = {key: typed.pop(key, ()) for key in ("propagate_env", "propagate_paths")}
     try:
         typed["pod_template"] = load_pod_template(typed.get("pod_template"), base_dir=base_dir, **propagated)
@@ -269,8 +269,15 @@ def is_plain(value: object) -> bool:
     return not is_output(value)
 
 
+def _instance_id_faults(path: str, value: str) -> list[Fault]:
+    if value.strip():
+        return []
+    return [Fault(path, "is empty", "leave it out to have one derived from the platform's name")]
+
+
 _VALUE_CHECKS: dict[str, Callable[[str, Any], list[Fault]]] = {
     "platform_name": dns_label_faults,
+    "instance_id": _instance_id_faults,
     "namespace": dns_label_faults,
     "operator_namespace": dns_label_faults,
     "release_name": release_name_faults,

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 from .chart_values import DEFAULT_CHART, DEFAULT_CHART_VERSION, DEFAULT_RELEASE_NAME, owned_key_faults
 from .errors import Fault
 from .freeze import freeze_faults
+from .snippet import BAD_VERSION, PATHS_START, exists, is_address, is_version
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .args import PlatformArgs
     from .snippet import Snippet
 
@@ -30,6 +33,7 @@ DEFAULT_TOKEN_VERSION = "1"  # noqa: S105 - a version, not a token
 SECRET_FIELDS = frozenset({"chart_username", "chart_password"})
 """Fields of a `Place` that stay secret where they come from a snippet."""
 
+_REPOSITORY_SCHEMES = ("https", "http", "oci")
 _LOGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*@")
 
 _BROUGHT = {
@@ -114,13 +118,20 @@ def brought_faults(args: Mapping[str, Any]) -> list[Fault]:
     ]
 
 
-def chart_faults(args: Mapping[str, Any]) -> list[Fault]:
+def chart_faults(args: Mapping[str, Any], base_dir: Path) -> list[Fault]:
     """Check what the arguments say of the chart, each by itself; `args` holds those of the right type."""
-    return [
-        Fault(key, "holds a login", "give it by chart_username and chart_password")
-        for key in ("chart", "chart_repository")
-        if _holds_login(args.get(key))
-    ]
+    chart, repository, version = (args.get(key) for key in ("chart", "chart_repository", "chart_version"))
+    addresses = {"chart": chart, "chart_repository": repository}
+    logins = [key for key, address in addresses.items() if _holds_login(address)]
+    faults = [Fault(key, "holds a login", "give it by chart_username and chart_password") for key in logins]
+    if chart is not None and chart.startswith(LOCAL_CHART) and not exists(base_dir, chart):
+        faults.append(Fault("chart", "is a path, and nothing is there", PATHS_START))
+    if repository is not None and "chart_repository" not in logins and not is_address(repository, _REPOSITORY_SCHEMES):
+        cause = "is not a plain https://, http:// or oci:// address of a chart repository"
+        faults.append(Fault("chart_repository", cause, "write it as in https://charts.example.com, without a query"))
+    if version is not None and not is_version(version):
+        faults.append(Fault("chart_version", BAD_VERSION, f"write it as in {DEFAULT_CHART_VERSION}"))
+    return faults
 
 
 def _holds_login(address: str | None) -> bool:

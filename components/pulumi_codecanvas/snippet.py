@@ -52,7 +52,8 @@ _DURATION_PART = re.compile(r"([0-9.]+)([a-z\u00b5\u03bc]+)")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "\u00b5s": 1e-6, "\u03bcs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
 _MAX_SECONDS = 24 * 3600
 
-_BAD_VERSION = "is neither a version nor a version constraint"
+PATHS_START = "paths start from the directory of the Pulumi program"
+BAD_VERSION = "is neither a version nor a version constraint"
 _BAD_REPOSITORY = (
     "is not a plain https:// address of a chart repository; it may hold no login and no query, and the chart of an "
     "OCI registry is given whole, as oci://..."
@@ -155,7 +156,7 @@ class _Reader:
     def read(self) -> Snippet:
         release, chart = self.read_arguments()
         self.faults += self.invocation.faults
-        version = self.read_checked("version", _is_version, _BAD_VERSION)
+        version = self.read_checked("version", is_version, BAD_VERSION)
         repository = self.read_checked("repo", _is_repository, _BAD_REPOSITORY)
         namespace = self.read_checked("namespace", _is_namespace, _BAD_NAMESPACE)
         timeout = self.read_checked("timeout", _is_duration, _BAD_TIMEOUT)
@@ -224,10 +225,10 @@ class _Reader:
         has_repository = self.invocation.read_last("repo") is not None
         if _SCHEME.match(chart):
             return _find_address_fault(chart, has_repository)
-        if _exists(self.base_dir, chart):
+        if exists(self.base_dir, chart):
             return None
         if chart.startswith((".", "/")):
-            return "the chart is a path, and nothing is there", "paths start from the directory of the Pulumi program"
+            return "the chart is a path, and nothing is there", PATHS_START
         if not _CHART_NAME.fullmatch(chart):
             return "the second argument is no chart", "it is an oci:// address, a path, or a name with --repo"
         if has_repository:
@@ -242,19 +243,20 @@ def _find_address_fault(chart: str, has_repository: bool) -> tuple[str, str] | N
     if has_repository:
         cause = "the chart is an address of its own, and `--repo` names another one"
         return cause, "remove `--repo`, or give the chart's name in that repository"
-    if not _is_address(chart, ("oci", "https", "http")):
+    if not is_address(chart, ("oci", "https", "http")):
         cause = "the chart's address is not a plain oci:// or https:// one"
         return cause, "it may hold no login and no query: give a login by --username and --password"
     return None
 
 
-def _is_version(text: str) -> bool:
+def is_version(text: str) -> bool:
+    """Tell whether a text is a version or a version constraint, as Helm takes them."""
     joined = _VERSION_OPERATOR.sub(r"\1", text)
     return len(text) <= MAX_VERSION and all(map(_VERSION.fullmatch, _VERSION_SEPARATOR.split(joined)))
 
 
 def _is_repository(text: str) -> bool:
-    return _is_address(text, ("https", "http"))
+    return is_address(text, ("https", "http"))
 
 
 def _is_namespace(text: str) -> bool:
@@ -265,12 +267,14 @@ def _is_duration(text: str) -> bool:
     return _to_seconds(text) is not None
 
 
-def _is_address(text: str, schemes: tuple[str, ...]) -> bool:
+def is_address(text: str, schemes: tuple[str, ...]) -> bool:
+    """Tell whether a text is an address of one of the schemes, without login, query and fragment."""
     match = _ADDRESS.fullmatch(text)
     return match is not None and match.group(1) in schemes
 
 
-def _exists(base_dir: Path, chart: str) -> bool:
+def exists(base_dir: Path, chart: str) -> bool:
+    """Tell whether a chart is a path at which something is."""
     try:
         return bool(chart) and (base_dir / chart).exists()
     except (OSError, ValueError):

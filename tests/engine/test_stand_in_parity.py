@@ -106,7 +106,7 @@ def _run(stack: Stack, admin: Cluster, names: tuple[str, str], key: str) -> Life
     assert stack.up("--expect-no-changes").changes == {}
     stack.set(us, namespace=f"{us}-moved", createNamespace=True)
     life.changes.append(dict(sorted(stack.preview().changes.items())))
-    stack.set(us, namespace=None, createNamespace=None, chart="./no-such-chart")
+    stack.set(us, namespace=None, createNamespace=None, chart="no-such-chart")
     life.errors.append(stack.preview(ok=False).errors)
     return life
 

@@ -121,3 +121,40 @@ def test_what_is_of_a_wrong_type_is_not_missing_too() -> None:
         "connectionSnippet: must be text, not of type bytes"
     ]
     assert refused(freeze_mode="quota", operator_namespace=["x"]) == ["operatorNamespace: must be text, not a list"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "fault"),
+    [
+        ("instance_id", "", "instanceId: is empty; leave it out to have one derived"),
+        ("instance_id", " ", "instanceId: is empty; leave it out to have one derived"),
+        ("chart_version", "latest", "chartVersion: is neither a version nor a version constraint; write it as in 2025"),
+        ("chart_version", "", "chartVersion: is neither a version nor a version constraint"),
+        ("chart", "./no-such-chart", "chart: is a path, and nothing is there; paths start from the directory"),
+        ("chart", "../no-such-chart", "chart: is a path, and nothing is there"),
+        ("chart", "/no/such/chart", "chart: is a path, and nothing is there"),
+    ],
+)
+def test_what_could_only_fail_later_is_refused(argument: str, value: str, fault: str) -> None:
+    [found] = refused(**{argument: value})
+    assert found.startswith(fault)
+
+
+@pytest.mark.parametrize(
+    "address", ["charts.example.com", "file:///charts", "https://", "https://h/?token=topsecret", "https://h/a b", ""]
+)
+def test_a_repository_without_a_plain_address_is_refused_and_not_shown(address: str) -> None:
+    [fault] = refused(chart="codecanvas-operator", chart_repository=address)
+    assert fault.startswith("chartRepository: is not a plain https://, http:// or oci:// address")
+    assert "topsecret" not in fault
+
+
+@pytest.mark.parametrize("version", ["2025.1.0", ">1", "^2025.1, <2026", "1", "7"])
+@pytest.mark.parametrize("repository", ["https://charts.example.com/a", "http://127.0.0.1:8080", "oci://h/charts"])
+def test_versions_and_repositories_are_accepted(version: str, repository: str) -> None:
+    assert check(chart="codecanvas-operator", chart_repository=repository, chart_version=version)
+
+
+def test_a_chart_that_is_there_or_may_be_a_name_is_accepted() -> None:
+    assert check(chart="./test_args.py").chart == "./test_args.py"
+    assert check(chart="no-such-chart").chart == "no-such-chart"
