@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .chart_values import DEFAULT_CHART, DEFAULT_CHART_VERSION, DEFAULT_RELEASE_NAME, owned_key_faults
 from .errors import Fault
 from .freeze import freeze_faults
-from .snippet import BAD_VERSION, PATHS_START, exists, is_address, is_version
+from .snippet import BAD_NAMESPACE, BAD_VERSION, PATHS_START, exists, is_address, is_namespace, is_version
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -162,10 +162,12 @@ def contradictions(args: Mapping[str, Any], snippet: Snippet) -> list[Fault]:
 
 
 def _target_faults(snippet: Snippet) -> list[Fault]:
-    """Refuse a namespace that is no text, as Helm reads `--set` of one that looks like a number or a truth."""
+    """Refuse what is no namespace, as is what Helm reads `--set` of one that looks like a number or a truth."""
     target = _said_target(snippet)
-    if target is None or isinstance(target, str):
+    if target in (None, "") or target_namespace(snippet) is not None:
         return []
+    if isinstance(target, str):
+        return [Fault("connection_snippet", f"`operator.targetNamespace` {BAD_NAMESPACE}")]
     cause = "`operator.targetNamespace` is no text, so the operator would not know its namespace"
     return [Fault("connection_snippet", cause, "give it with `--set-string`, or quoted in the values file")]
 
@@ -207,7 +209,7 @@ def _double_logins(args: Mapping[str, Any], snippet: Snippet) -> list[Fault]:
 def target_namespace(snippet: Snippet) -> str | None:
     """Give the namespace that the snippet tells the operator to run dev environments in, if it does."""
     target = _said_target(snippet)
-    return target if isinstance(target, str) else None
+    return target if isinstance(target, str) and is_namespace(target) else None
 
 
 def _said_target(snippet: Snippet) -> object:

@@ -58,7 +58,7 @@ _BAD_REPOSITORY = (
     "is not a plain https:// address of a chart repository; it may hold no login and no query, and the chart of an "
     "OCI registry is given whole, as oci://..."
 )
-_BAD_NAMESPACE = f"is no namespace name: at most {MAX_NAMESPACE} lower-case letters, digits and '-'"
+BAD_NAMESPACE = f"is no namespace name: at most {MAX_NAMESPACE} lower-case letters, digits and '-'"
 _BAD_TIMEOUT = "is not a time such as 10m or 300s, of at most 24h"
 
 
@@ -158,7 +158,7 @@ class _Reader:
         self.faults += self.invocation.faults
         version = self.read_checked("version", is_version, BAD_VERSION)
         repository = self.read_checked("repo", _is_repository, _BAD_REPOSITORY)
-        namespace = self.read_checked("namespace", _is_namespace, _BAD_NAMESPACE)
+        namespace = self.read_checked("namespace", is_namespace, BAD_NAMESPACE)
         timeout = self.read_checked("timeout", _is_duration, _BAD_TIMEOUT)
         self.check_release(release)
         self.check_chart(chart)
@@ -259,7 +259,8 @@ def _is_repository(text: str) -> bool:
     return is_address(text, ("https", "http"))
 
 
-def _is_namespace(text: str) -> bool:
+def is_namespace(text: str) -> bool:
+    """Tell whether a text can name a namespace."""
     return len(text) <= MAX_NAMESPACE and _NAMESPACE.fullmatch(text) is not None
 
 

@@ -50,6 +50,19 @@ def test_a_target_namespace_that_helm_reads_as_no_text_is_refused(value: str) ->
     assert "--set-string" in fault
 
 
+@pytest.mark.parametrize("value", ["EU", "eu_1", "eu.west", "-eu", "eu-", "e u", "e" * 64, TOKEN])
+def test_a_target_namespace_that_can_be_none_is_refused_and_not_shown(value: str) -> None:
+    snippet = f"helm upgrade cc {CHART} -n eu --set-string 'operator.targetNamespace={value}'"
+    [fault] = refused(snippet, namespace="eu")
+    assert fault.startswith("connection_snippet: `operator.targetNamespace` is no namespace name: at most 63")
+    assert value not in fault.partition(": ")[2].replace("`operator.targetNamespace`", "")
+
+
+@pytest.mark.parametrize("unset", ["--set operator.targetNamespace=", "--set-json operator.targetNamespace=null"])
+def test_a_target_namespace_left_empty_is_the_release_s(unset: str) -> None:
+    assert place(f"helm upgrade cc {CHART} -n eu {unset}").namespace == "eu"
+
+
 def test_a_target_namespace_of_digits_is_taken_as_text() -> None:
     assert place(f"helm upgrade cc {CHART} -n 20251 --set-string operator.targetNamespace=20251").namespace == "20251"
 
