@@ -5,6 +5,7 @@ The docstring under each key of `ComputingPlatformArgs` is also its text in the 
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import urlsplit
 
-from .chart_values import derive_instance_id, owned_key_faults
+from .chart_values import DEFAULT_CHART, derive_instance_id, owned_key_faults
 from .checks import (
     annotation_faults,
     as_whole,
@@ -269,6 +270,30 @@ def is_plain(value: object) -> bool:
     return not is_output(value)
 
 
+_URL_SCHEMES = ("http", "https", "ws", "wss")
+
+
+def _url_faults(path: str, url: str) -> list[Fault]:
+    """Check the address that the operator dials."""
+    remedy = "write it as in http://codecanvas.example.com:8098"
+    try:
+        parts = urlsplit(url)
+        right = _is_host(parts.hostname or "") and "@" not in parts.netloc and parts.port != 0
+    except ValueError:
+        right = False
+    if not right or not url.isprintable() or re.search(r"\s", url):
+        return [Fault(path, "is not a URL", remedy)]
+    return [] if parts.scheme in _URL_SCHEMES else [Fault(path, "is no address of http, https, ws or wss", remedy)]
+
+
+def _is_host(host: str) -> bool:
+    """Tell whether a URL's host is a name or an IP address; one of IPv6 may name its zone."""
+    if ":" in host:
+        ipaddress.ip_address(host.partition("%")[0])
+        return True
+    return re.fullmatch(r"[\w-]+(\.[\w-]+)*\.?", host) is not None
+
+
 def _instance_id_faults(path: str, value: str) -> list[Fault]:
     if value.strip():
         return []
@@ -278,6 +303,7 @@ def _instance_id_faults(path: str, value: str) -> list[Fault]:
 _VALUE_CHECKS: dict[str, Callable[[str, Any], list[Fault]]] = {
     "platform_name": dns_label_faults,
     "instance_id": _instance_id_faults,
+    "server_url": _url_faults,
     "namespace": dns_label_faults,
     "operator_namespace": dns_label_faults,
     "release_name": release_name_faults,
@@ -305,20 +331,7 @@ def _value_faults(typed: Mapping[str, Any]) -> list[Fault]:
     if isinstance(typed.get("values"), Mapping):
         check_values = values_faults if "connection_snippet" in typed else owned_key_faults
         faults += check_values(typed["values"])
-    if isinstance(typed.get("server_url"), str):
-        faults += _url_faults(typed["server_url"])
     return faults
-
-
-def _url_faults(url: str) -> list[Fault]:
-    try:
-        parts = urlsplit(url)
-        right = bool(parts.scheme and parts.hostname) and "@" not in parts.netloc and parts.port != 0
-    except ValueError:
-        right = False
-    if right and not re.search(r"\s", url):
-        return []
-    return [Fault("server_url", "is not a URL", "write it as in http://codecanvas.example.com:8098")]
 
 
 def _combination_faults(given: Collection[str], typed: Mapping[str, Any], base_dir: Path) -> list[Fault]:
@@ -329,12 +342,22 @@ def _combination_faults(given: Collection[str], typed: Mapping[str, Any], base_d
     if "server_url" not in given:
         remedy = "give the address that the operator dials, or a connectionSnippet"
         faults.insert(0, Fault("server_url", "is missing", remedy))
-    if typed.get("chart_repository") and str(typed.get("chart", "")).startswith("oci://"):
-        faults.append(Fault("chart_repository", "does not go with an oci:// chart", "put the registry into `chart`"))
+    if "chart_repository" in given:
+        faults += _repository_faults(typed.get("chart") if "chart" in given else DEFAULT_CHART, given)
     if ("chart_username" in given) != ("chart_password" in given):
         missing = "chart_password" if "chart_username" in given else "chart_username"
         faults.append(Fault(missing, "is missing", "a private registry needs both user name and password"))
     return faults
+
+
+def _repository_faults(chart: str | None, given: Collection[str]) -> list[Fault]:
+    """Refuse a repository beside a chart that is an address of its own, as the default one is."""
+    if chart is None or not chart.startswith("oci://"):
+        return []
+    if "chart" in given:
+        return [Fault("chart_repository", "does not go with an oci:// chart", "put the registry into `chart`")]
+    cause = "does not go with the default chart, which is an oci:// one"
+    return [Fault("chart_repository", cause, "name the chart in that repository by `chart`")]
 
 
 def _freeze_faults(given: Collection[str], typed: Mapping[str, Any]) -> list[Fault]:

@@ -158,3 +158,53 @@ def test_versions_and_repositories_are_accepted(version: str, repository: str) -
 def test_a_chart_that_is_there_or_may_be_a_name_is_accepted() -> None:
     assert check(chart="./test_args.py").chart == "./test_args.py"
     assert check(chart="no-such-chart").chart == "no-such-chart"
+
+
+@pytest.mark.parametrize(
+    ("chart", "fault"),
+    [
+        (None, "does not go with the default chart, which is an oci:// one; name the chart in that repository by"),
+        ("oci://example.com/c", "does not go with an oci:// chart; put the registry into `chart`"),
+    ],
+)
+def test_a_repository_beside_a_chart_in_a_registry_is_refused(chart: str | None, fault: str) -> None:
+    [found] = refused(chart=chart, chart_repository="https://charts.example.com")
+    assert found.startswith(f"chartRepository: {fault}")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(
+            "http://codecanvas:8098",
+            "https://a_b.example.com/x?y=z",
+            "wss://10.0.0.1",
+            "ws://[::1]:8098/",
+            "HTTP://EU.",
+        ),
+        *("http://m\u00fcnchen.example.com", "http://codecanvas.example.com:8098"),
+    ],
+)
+def test_addresses_that_an_operator_can_dial_are_accepted(url: str) -> None:
+    assert check(server_url=url).server_url == url
+
+
+@pytest.mark.parametrize(
+    ("url", "cause"),
+    [
+        *((url, "is no address of") for url in ("ftp://codecanvas", "file://codecanvas/x", "tcp://codecanvas:8098")),
+        *(
+            (url, "is not a URL")
+            for url in ("http://<app>:8098", "http://a..b", "http://${host}", "http://a,b", "http://")
+        ),
+        *(
+            (url, "is not a URL")
+            for url in ("codecanvas:8098", "http://me:topsecret@a", "http://a:99999", "http://a\x1b")
+        ),
+        *((url, "is not a URL") for url in ("http://[::g]", "http://a b", "http://a:0", "http://[::1", "")),
+    ],
+)
+def test_addresses_that_no_operator_can_dial_are_refused_and_not_shown(url: str, cause: str) -> None:
+    [fault] = refused(server_url=url)
+    assert fault.startswith(f"serverUrl: {cause}")
+    assert "topsecret" not in fault
