@@ -7,7 +7,7 @@ such as Pulumi outputs: they are passed on as they are.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pulumi_codecanvas.checks import (
     annotation_faults,
@@ -25,6 +25,9 @@ from pulumi_codecanvas.checks import (
 from pulumi_codecanvas.errors import Fault
 from pulumi_codecanvas.manifests import PLATFORM_LABEL, object_metadata
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 POD_SECURITY_LEVELS = ("privileged", "baseline", "restricted")
 LIMIT_KINDS = ("default", "defaultRequest", "max", "min", "maxLimitRequestRatio")
 
@@ -32,15 +35,17 @@ LIMIT_KINDS = ("default", "defaultRequest", "max", "min", "maxLimitRequestRatio"
 METADATA_ADDRESS_IPV4 = "169.254.169.254/32"
 METADATA_ADDRESS_IPV6 = "fd00:ec2::254/128"
 
-_COMMON_RESOURCES = (
-    "cpu",
-    "memory",
-    "pods",
-    "requests.cpu",
-    "requests.memory",
-    "limits.cpu",
-    "limits.memory",
+# What the API server takes without a prefix such as `nvidia.com/`; huge pages come in any size beside these.
+_QUOTA_RESOURCES = (
+    *("cpu", "memory", "ephemeral-storage"),
+    *("requests.cpu", "requests.memory", "requests.storage", "requests.ephemeral-storage"),
+    *("limits.cpu", "limits.memory", "limits.ephemeral-storage"),
+    *("pods", "services", "services.loadbalancers", "services.nodeports", "replicationcontrollers", "resourcequotas"),
+    *("secrets", "configmaps", "persistentvolumeclaims"),
 )
+_QUOTA_PAGES = ("hugepages-", "requests.hugepages-")
+_LIMIT_RESOURCES = ("cpu", "memory", "ephemeral-storage")
+_LIMIT_PAGES = ("hugepages-",)
 _PSA = "pod-security.kubernetes.io"
 
 
@@ -193,7 +198,7 @@ def service_account_faults(path: str, service_accounts: object) -> list[Fault]:
 
 def quota_faults(path: str, quota: object) -> list[Fault]:
     """Check the `quota` argument: the `spec.hard` of a ResourceQuota."""
-    return _amounts_faults(path, quota)
+    return _amounts_faults(path, quota, _quota_resource_fault)
 
 
 def limits_faults(path: str, limits: object) -> list[Fault]:
@@ -203,23 +208,40 @@ def limits_faults(path: str, limits: object) -> list[Fault]:
     faults = unknown_key_faults(path, limits, LIMIT_KINDS)
     for kind in LIMIT_KINDS:
         if kind in limits:
-            faults += _amounts_faults(join_path(path, kind), limits[kind])
+            faults += _amounts_faults(join_path(path, kind), limits[kind], _limit_resource_fault)
     return faults
 
 
-def _amounts_faults(path: str, amounts: object) -> list[Fault]:
+def _amounts_faults(path: str, amounts: object, name_fault: Callable[[str, str], Fault | None]) -> list[Fault]:
     if not isinstance(amounts, Mapping):
         return [_not_a_map(path, amounts, "write a map from resource to quantity, such as `cpu: 64`")]
     faults: list[Fault] = []
     for key, value in amounts.items():
         if not isinstance(key, str):
             faults.append(key_fault(path, key))
-        elif not is_qualified_name(key):
-            remedy = suggest(key, _COMMON_RESOURCES) or "write it such as `requests.cpu`"
-            faults.append(Fault(join_path(path, key), "is not a resource name", remedy))
+        elif fault := name_fault(join_path(path, key), key):
+            faults.append(fault)
         else:
             faults += _quantity_faults(join_path(path, key), value)
     return faults
+
+
+def _quota_resource_fault(path: str, name: str) -> Fault | None:
+    """Check a resource of a quota: with a prefix the API server takes any, such as `count/jobs.batch`."""
+    if is_qualified_name(name) and ("/" in name or name in _QUOTA_RESOURCES or name.startswith(_QUOTA_PAGES)):
+        return None
+    others = "write it such as `requests.cpu`, `count/jobs.batch` or `requests.nvidia.com/gpu`"
+    return Fault(path, "is no resource that a quota can limit", suggest(name, _QUOTA_RESOURCES) or others)
+
+
+def _limit_resource_fault(path: str, name: str) -> Fault | None:
+    """Check a resource of a container's limits: an extended one has a prefix, but not the `requests.` of quotas."""
+    extended = "/" in name and ("kubernetes.io/" in name or not name.startswith("requests."))
+    plain = name in _LIMIT_RESOURCES or ("/" not in name and name.startswith(_LIMIT_PAGES))
+    if is_qualified_name(name) and (extended or plain):
+        return None
+    others = "write it such as `memory` or `nvidia.com/gpu`"
+    return Fault(path, "is no resource that a container can be limited in", suggest(name, _LIMIT_RESOURCES) or others)
 
 
 def _quantity_faults(path: str, value: object) -> list[Fault]:

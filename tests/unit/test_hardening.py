@@ -136,6 +136,8 @@ def test_other_pod_security_level_is_refused(level: object) -> None:
     assert str(fault).endswith("use one of privileged, baseline, restricted")
 
 
+NO_QUOTA = "is no resource that a quota can limit"
+NO_LIMIT = "is no resource that a container can be limited in"
 QUANTITY = "write a quantity, such as `64`, `500m` or `128Gi`"
 
 
@@ -151,8 +153,13 @@ QUANTITY = "write a quantity, such as `64`, `500m` or `128Gi`"
         ({"pods": -1}, f"quota.pods: is negative; {QUANTITY}"),
         ({"pods": float("nan")}, f"quota.pods: is not a quantity; {QUANTITY}"),
         ({"pods": 10**5000}, f"quota.pods: is too large; {QUANTITY}"),
-        ({"requests cpu": 1}, 'quota["requests cpu"]: is not a resource name; did you mean `requests.cpu`?'),
-        ({"?": 1}, 'quota["?"]: is not a resource name; write it such as `requests.cpu`'),
+        ({"requests cpu": 1}, f'quota["requests cpu"]: {NO_QUOTA}; did you mean `requests.cpu`?'),
+        ({"?": 1}, f'quota["?"]: {NO_QUOTA}; write it such as `requests.cpu`'),
+        ({"cpus": 1}, f"quota.cpus: {NO_QUOTA}; did you mean `cpu`?"),
+        ({"request.cpu": 1}, f'quota["request.cpu"]: {NO_QUOTA}; did you mean `requests.cpu`?'),
+        ({"Pods": 1}, f"quota.Pods: {NO_QUOTA}; did you mean `pods`?"),
+        ({"storage": 1}, f"quota.storage: {NO_QUOTA}; write it such as"),
+        ({"gpu": 1}, f"quota.gpu: {NO_QUOTA}; write it such as"),
         ({1: 1}, "quota: holds a key that is a number; write every key as text"),
     ],
 )
@@ -163,7 +170,29 @@ def test_quota_is_refused_with_its_path(quota: object, fault: str) -> None:
 
 def test_quota_is_accepted() -> None:
     quota = {"requests.cpu": 64, "limits.memory": "128Gi", "count/pods": "40", "requests.nvidia.com/gpu": 4}
+    quota |= {"hugepages-2Mi": "1Gi", "requests.hugepages-1Gi": "2Gi", "count/widgets.example.com": 5, "secrets": 9}
+    quota |= {"fast.storageclass.storage.k8s.io/requests.storage": "500Gi", "services.loadbalancers": 0}
     assert hardening.quota_faults("quota", quota) == []
+
+
+@pytest.mark.parametrize("name", ["cpu", "memory", "ephemeral-storage", "hugepages-2Mi", "nvidia.com/gpu"])
+def test_limits_of_what_a_container_asks_for_are_accepted(name: str) -> None:
+    assert hardening.limits_faults("limits", {"max": {name: 1}}) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("cpus", f"limits.max.cpus: {NO_LIMIT}; did you mean `cpu`?"),
+        ("Memory", f"limits.max.Memory: {NO_LIMIT}; did you mean `memory`?"),
+        ("requests.cpu", f'limits.max["requests.cpu"]: {NO_LIMIT}; write it such as'),
+        ("pods", f"limits.max.pods: {NO_LIMIT}; write it such as `memory` or `nvidia.com/gpu`"),
+        ("requests.nvidia.com/gpu", f'limits.max["requests.nvidia.com/gpu"]: {NO_LIMIT}; write it such as'),
+    ],
+)
+def test_limits_of_anything_else_are_refused(name: str, fault: str) -> None:
+    (found,) = hardening.limits_faults("limits", {"max": {name: 1}})
+    assert str(found).startswith(fault)
 
 
 def test_limits_are_checked_kind_by_kind() -> None:
