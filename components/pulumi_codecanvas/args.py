@@ -9,7 +9,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import urlsplit
 
@@ -235,6 +235,19 @@ def check_args(
     if "connection_snippet" not in typed:
         typed.setdefault("instance_id", derive_instance_id(typed["platform_name"]))
     return PlatformArgs(base_dir=base_dir, **typed)
+
+
+def sketch_args(name: str, args: Mapping[str, Any], *, base_dir: Path) -> tuple[PlatformArgs, frozenset[str]]:
+    """Give what can be told of arguments with faults, to hold it against other platforms', and what cannot.
+
+    What is of the right type may still be wrong; what is not has its default. The pod template is left out.
+    """
+    given = {key: value for key, value in args.items() if value is not None and key in ARGUMENTS}
+    typed, _ = _read_types(given)
+    untold = given.keys() - typed.keys()
+    facts = {"platform_name": name, **typed, "pod_template": PodTemplate({})}
+    kept = {field.name: facts[field.name] for field in fields(PlatformArgs) if field.name in facts}
+    return PlatformArgs(base_dir=base_dir, **kept), frozenset(untold)
 
 
 def _read_types(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .args import PlatformArgs, check_args, from_camel, to_camel
-from .checks import join_path, suggest
+from .args import PlatformArgs, check_args, from_camel, sketch_args, to_camel
+from .checks import dns_subdomain_faults, join_path, suggest
 from .connection import Place, place_of_args, place_of_snippet
 from .errors import Fault, InvalidArgumentsError
 from .snippet import parse_snippet
+from .storage import storage_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,22 +45,18 @@ def read_platforms(config: Mapping[str, Any], *, base_dir: Path) -> dict[str, di
         faults.append(Fault("platforms", "must map the name of each platform to its arguments", _EXAMPLE))
         named = {}
     platforms: dict[str, dict[str, Any]] = {}
-    checked: dict[str, PlatformArgs] = {}
     for name in sorted(named, key=str):
-        path = join_path("platforms", str(name))
         given = named[name] if named[name] is not None else {}
+        path = join_path("platforms", str(name))
         if not isinstance(given, Mapping):
             faults.append(Fault(path, "must be a mapping of arguments", _EXAMPLE))
             continue
-        args = from_camel(given)
-        if freeze_all is True:
-            args["freeze"] = True
-        platforms[str(name)] = args
-        try:
-            checked[str(name)] = check_args(str(name), args, base_dir=base_dir, spell=to_camel)
-        except InvalidArgumentsError as error:
-            faults += [fault.within(path) for fault in error.faults]
-    faults += _clashes(checked)
+        platforms[str(name)] = from_camel(given) | ({"freeze": True} if freeze_all is True else {})
+    claims: dict[str, list[_Claim]] = {}
+    for name, args in platforms.items():
+        claims[name], found = _check_platform(name, args, base_dir)
+        faults += [fault.within(join_path("platforms", name)) for fault in found]
+    faults += _clashes(claims)
     if faults:
         raise InvalidArgumentsError(faults)
     return platforms
@@ -67,32 +65,88 @@ def read_platforms(config: Mapping[str, Any], *, base_dir: Path) -> dict[str, di
 _EXAMPLE = "such as: pulumi config set --path 'codecanvas:platforms.eu.serverUrl' http://codecanvas.example.com:8098"
 
 
-def _clashes(checked: Mapping[str, PlatformArgs]) -> list[Fault]:
-    """Find platforms that would use the same name, namespace or release."""
+@dataclass(frozen=True)
+class _Claim:
+    """What a platform must have for itself.
+
+    Attributes:
+        argument: the argument that decides it, as the config spells it.
+        key: kind and name; of what is on a cluster, the cluster stands between the two.
+        needs: arguments without which it cannot be told.
+    """
+
+    argument: str
+    key: tuple[Any, ...]
+    needs: frozenset[str]
+
+
+def _check_platform(name: str, args: Mapping[str, Any], base_dir: Path) -> tuple[list[_Claim], list[Fault]]:
+    """Check one platform's arguments; give also what it claims, as far as faults let one tell."""
+    try:
+        return _claims(check_args(name, args, base_dir=base_dir, spell=to_camel)), []
+    except InvalidArgumentsError as error:
+        sketch, untold = sketch_args(name, args, base_dir=base_dir)
+        told = [claim for claim in _claims(sketch) if not claim.needs & untold and _is_name(claim.key[-1])]
+        return told, list(error.faults)
+
+
+def _is_name(text: str) -> bool:
+    """Tell whether a claim's name can be one: what cannot has a fault of its own, and may hold anything."""
+    return all(not dns_subdomain_faults("", part) for part in text.split("/"))
+
+
+def _clashes(claims: Mapping[str, list[_Claim]]) -> list[Fault]:
+    """Find platforms that would use the same name, namespace, release or storage class."""
     faults: list[Fault] = []
     owners: dict[tuple[Any, ...], str] = {}
-    for name, args in checked.items():
-        for argument, claim in _claims(args):
-            first = owners.setdefault(claim, name)
+    for name, claimed in claims.items():
+        for claim in claimed:
+            first = owners.setdefault(claim.key, name)
             if first != name:
-                cause = f"`{claim[-1]}` is taken by platform `{first}`" + (
-                    " on the same cluster" if len(claim) > 2 else ""
+                cause = f"`{claim.key[-1]}` is taken by platform `{first}`" + (
+                    " on the same cluster" if len(claim.key) > 2 else ""
                 )
-                faults.append(Fault(f"{join_path('platforms', name)}.{argument}", cause, "give each platform its own"))
+                path = f"{join_path('platforms', name)}.{claim.argument}"
+                faults.append(Fault(path, cause, "give each platform its own"))
     return faults
 
 
-def _claims(args: PlatformArgs) -> list[tuple[str, tuple[Any, ...]]]:
-    """List what a platform must have for itself: argument and claim."""
-    claims: list[tuple[str, tuple[Any, ...]]] = [("platformName", ("name", args.platform_name))]
+_CLUSTER = frozenset({"platform_name", "kubeconfig", "context"})
+_PLACE = _CLUSTER | {"namespace", "connection_snippet"}
+
+
+def _claims(args: PlatformArgs) -> list[_Claim]:
+    """List what a platform must have for itself."""
+    named = _Claim("platformName", ("name", args.platform_name), frozenset({"platform_name"}))
+    return [named, *_place_claims(args), *_storage_claims(args)]
+
+
+def _place_claims(args: PlatformArgs) -> list[_Claim]:
+    """List the namespaces and the release; none where the snippet that says them cannot be read."""
+    try:
+        place = _place(args)
+    except InvalidArgumentsError:
+        return []
     cluster = (args.kubeconfig, args.context)
-    place = _place(args)
-    claims.append(("namespace", ("namespace", *cluster, place.namespace)))
     release = f"{place.operator_namespace}/{place.release_name}"
-    claims.append(("releaseName", ("release", *cluster, release)))
+    apart = _PLACE | {"operator_namespace"}
+    claims = [
+        _Claim("namespace", ("namespace", *cluster, place.namespace), _PLACE),
+        _Claim("releaseName", ("release", *cluster, release), apart | {"release_name"}),
+    ]
     if args.create_operator_namespace and place.operator_namespace != place.namespace:
-        claims.append(("createOperatorNamespace", ("namespace", *cluster, place.operator_namespace)))
+        key = ("namespace", *cluster, place.operator_namespace)
+        claims.append(_Claim("createOperatorNamespace", key, apart | {"create_operator_namespace"}))
     return claims
+
+
+def _storage_claims(args: PlatformArgs) -> list[_Claim]:
+    """List the name of the classes, which belong to no namespace."""
+    if not isinstance(args.storage, str | Mapping):
+        return []
+    argument = "storage.name" if isinstance(args.storage, Mapping) and "name" in args.storage else "storage"
+    name = storage_name(args.storage, args.platform_name)
+    return [_Claim(argument, ("storage", args.kubeconfig, args.context, name), _CLUSTER)]
 
 
 def _place(args: PlatformArgs) -> Place:
