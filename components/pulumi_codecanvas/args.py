@@ -275,6 +275,12 @@ def from_camel(inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {_SNAKE.get(key, key): value for key, value in inputs.items()}
 
 
+def twofold_faults(inputs: Mapping[str, Any]) -> list[Fault]:
+    """Report arguments that are given in both spellings, for only one of them could count."""
+    twofold = [name for name in ARGUMENTS if len({name, to_camel(name)} & inputs.keys()) > 1]
+    return [Fault(to_camel(name), f"is given as `{name}` too", "remove one of the two") for name in twofold]
+
+
 _SNAKE = {to_camel(name): name for name in ARGUMENTS}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .args import PlatformArgs, check_args, from_camel, sketch_args, to_camel
+from .args import PlatformArgs, check_args, from_camel, sketch_args, to_camel, twofold_faults
 from .checks import dns_subdomain_faults, join_path, suggest
 from .connection import Place, place_of_args, place_of_snippet
 from .errors import Fault, InvalidArgumentsError
@@ -51,6 +51,7 @@ def read_platforms(config: Mapping[str, Any], *, base_dir: Path) -> dict[str, di
         if not isinstance(given, Mapping):
             faults.append(Fault(path, "must be a mapping of arguments", _EXAMPLE))
             continue
+        faults += [fault.within(path) for fault in twofold_faults(given)]
         platforms[str(name)] = from_camel(given) | ({"freeze": True} if freeze_all is True else {})
     claims: dict[str, list[_Claim]] = {}
     for name, args in platforms.items():

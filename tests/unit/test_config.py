@@ -76,3 +76,9 @@ def test_a_snippet_that_cannot_be_read_claims_its_name_only() -> None:
         eu={"serverUrl": None, "connectionSnippet": "helm", "platformName": "one"}, us={"platformName": "one"}
     )
     assert faults[1:] == [taken("platformName", "one", cluster=False)]
+
+
+def test_an_argument_in_both_spellings_is_refused() -> None:
+    assert refused(eu={"server_url": "http://elsewhere.example.com"}) == [
+        "platforms.eu.serverUrl: is given as `server_url` too; remove one of the two"
+    ]
