@@ -208,8 +208,8 @@ class Builder:
     def _place_of_key(self) -> dict[str, Any]:
         """Tell the key where the platform is, and which of its namespaces a delete takes along."""
         args = self.args
-        retained = args.retain_volumes or not args.create_namespace
-        places = {"adopted" if retained else "namespaces": [self.namespace]}
+        owned = "retained" if args.retain_volumes else "namespaces"
+        places = {owned if args.create_namespace else "adopted": [self.namespace]}
         if args.operator_namespace not in {None, args.namespace or self.stem}:
             kind = "namespaces" if args.create_operator_namespace else "adopted"
             places[kind] = [*places.get(kind, []), self.operator_namespace]

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 _PRIVATE = "privateKey"
 _VERSION = "tokenVersion"
 _NAMESPACES = "namespaces"
+_RETAINED = "retained"
 _ADOPTED = "adopted"
+_ALL = (_NAMESPACES, _RETAINED, _ADOPTED)
 
 _PLACE: dict[str, Field] = {
     "kubeconfig": CLUSTER_FIELDS["kubeconfig"],
@@ -35,6 +37,7 @@ _PLACE: dict[str, Field] = {
         default=[],
         items="str",
     ),
+    _RETAINED: Field(list, "Namespaces of its own that a delete leaves.", default=[], items="str"),
     _ADOPTED: Field(list, "Namespaces that the platform uses and does not own.", default=[], items="str"),
     "forceDelete": Field(bool, "Let the platform leave a namespace although dev environments run there."),
 }
@@ -109,9 +112,7 @@ class ConnectionKey(CustomResource):
             ClusterError: a namespace would be deleted that the platform goes on to use.
 
         """
-        if holds_unknown(
-            [values.get(name) for values in (old_outputs, new_inputs) for name in (_NAMESPACES, _ADOPTED)]
-        ):
+        if holds_unknown([values.get(name) for values in (old_outputs, new_inputs) for name in _ALL]):
             return
         before, after = (_namespaces_of(values) for values in (old_outputs, new_inputs))
         elsewhere = is_elsewhere(old_outputs, new_inputs)
@@ -191,12 +192,12 @@ class ConnectionKey(CustomResource):
 
 
 def _namespaces_of(values: dict[str, Any]) -> list[str]:
-    return [*(values.get(_NAMESPACES) or []), *(values.get(_ADOPTED) or [])]
+    return [namespace for name in _ALL for namespace in values.get(name) or []]
 
 
 def _place_of(values: dict[str, Any]) -> dict[str, Any]:
     """Give where the platform is; nothing of it where that is not told."""
-    if not any(values.get(name) for name in (_NAMESPACES, _ADOPTED)):
+    if not any(values.get(name) for name in _ALL):
         return {}
     return {name: values[name] for name in _PLACE if values.get(name) not in ([], None)}
 

@@ -52,10 +52,10 @@ def require_kept(disowned: Collection[str]) -> None:
         ClusterError: there are such namespaces.
 
     """
-    for namespace in sorted(disowned):
+    if disowned:
         raise ClusterError(
-            f"namespace {namespace} was made by this stack, so it would be deleted with all that is in it, although the"
-            " platform goes on using it. Nothing was changed",
+            f"this stack made namespace {join_names(sorted(disowned))} and would delete it with all that is in it,"
+            " although the platform goes on using it. Nothing was changed",
             "leave create_namespace and create_operator_namespace as they were; to keep a platform's namespace past"
             " this stack, first set `retain_volumes: true` and run `pulumi up`, then set `create_namespace: false`",
         )

@@ -257,10 +257,11 @@ def test_a_namespace_that_stays_in_use_is_not_disowned(*, preview: bool) -> None
     _, old = _create({"tokenVersion": "1", **PLACE, "forceDelete": True})
     for kept, adopted in (("eu-operator", "eu"), ("eu", "eu-operator")):
         new = {"tokenVersion": "2", **PLACE, "namespaces": [kept], "adopted": [adopted]}
-        with pytest.raises(ClusterError, match=rf"namespace {adopted} was made by this stack.*Nothing was changed"):
+        with pytest.raises(ClusterError, match=rf"made namespace {adopted} and would delete it.*Nothing was changed"):
             run(resource.forbid(Context(preview=preview), old, old, new))
-    retained = {**old, "namespaces": [], "adopted": ["eu", "eu-operator"]}
-    run(resource.forbid(Context(), retained, retained, {**PLACE, "namespaces": [], "adopted": ["eu", "eu-operator"]}))
+    retained = {**PLACE, "namespaces": ["eu-operator"], "retained": ["eu"]}
+    run(resource.forbid(Context(), old, old, retained))
+    run(resource.forbid(Context(), retained, retained, {**retained, "retained": [], "adopted": ["eu"]}))
 
 
 def test_another_cluster_leaves_every_namespace_of_the_first() -> None:

@@ -543,7 +543,9 @@ def test_a_resource_that_was_replaced_in_place_leaves_all_to_its_successor(
 
 def test_a_namespace_that_stays_in_use_is_not_disowned(resource: DevEnvironments) -> None:
     owned, adopted = make_inputs(), make_inputs(ownsNamespace=False)
-    with pytest.raises(ClusterError, match=r"namespace eu was made by this stack.*first set `retain_volumes: true`"):
+    with pytest.raises(
+        ClusterError, match=r"this stack made namespace eu and would delete it.*first set `retain_volumes: true`"
+    ):
         run(resource.forbid(Context(preview=True), owned, owned, adopted))
     for before, after in [
         (make_inputs(retainVolumes=True), adopted),

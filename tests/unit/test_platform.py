@@ -251,23 +251,25 @@ def test_what_no_key_waits_for_the_kubernetes_plugin_waits_for(seen: Seen, argum
 
 
 @pytest.mark.parametrize(
-    ("arguments", "own", "adopted"),
+    ("arguments", "places"),
     [
-        ({}, ["eu"], None),
-        ({"retain_volumes": True}, None, ["eu"]),
-        ({"create_namespace": False, "namespace": "theirs"}, None, ["theirs"]),
-        ({"operator_namespace": "eu"}, ["eu"], None),
-        ({"operator_namespace": "ops", "create_operator_namespace": False}, ["eu"], ["ops"]),
-        ({"operator_namespace": "ops", "create_namespace": False, "namespace": "theirs"}, ["ops"], ["theirs"]),
-        ({"operator_namespace": "ops", "retain_volumes": True}, ["ops"], ["eu"]),
+        ({}, {"namespaces": ["eu"]}),
+        ({"retain_volumes": True}, {"retained": ["eu"]}),
+        ({"create_namespace": False, "namespace": "theirs"}, {"adopted": ["theirs"]}),
+        ({"operator_namespace": "eu"}, {"namespaces": ["eu"]}),
+        (
+            {"operator_namespace": "ops", "create_operator_namespace": False},
+            {"namespaces": ["eu"], "adopted": ["ops"]},
+        ),
+        ({"operator_namespace": "ops", "retain_volumes": True}, {"retained": ["eu"], "namespaces": ["ops"]}),
     ],
 )
 def test_the_key_knows_which_namespaces_a_delete_takes_along(
-    seen: Seen, arguments: dict[str, Any], own: list[str] | None, adopted: list[str] | None
+    seen: Seen, arguments: dict[str, Any], places: dict[str, list[str]]
 ) -> None:
     declare(server_url=URL, **arguments)
     key = seen.inputs(CONNECTION_KEY)
-    assert (key.get("namespaces"), key.get("adopted")) == (own, adopted)
+    assert {name: key[name] for name in ("namespaces", "retained", "adopted") if key.get(name)} == places
 
 
 def test_a_freeze_brings_its_block(seen: Seen) -> None:
