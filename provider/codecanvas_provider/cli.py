@@ -57,7 +57,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for pipelines.
 
 @app.command()
 def status(stack: Stack = None, cwd: Directory = None, as_json: AsJson = False) -> None:
-    """Show each platform: frozen, running dev environments, key, chart version, last connection test."""
+    """Show each platform: frozen, running dev environments, operator, key, chart version, last connection test."""
     platforms = _read(stack, cwd)
     rows = asyncio.run(_find_statuses(platforms))
     if as_json:
