@@ -62,8 +62,8 @@ example-fleet: tools ## The same for a region of examples/fleet
 examples: tools ## All of them, one after the other
 	@$(PY) -m tests.examples
 
-test: tools ## Run all tests
-	@echo 'test: everything'
+test: tools ## Run every test but those marked slow (pytest -m slow)
+	@echo 'test: everything but what is slow'
 	@$(PYTEST)
 
 test-unit: $(READY) ## Run the unit tests
@@ -78,7 +78,7 @@ test-examples: tools ## Run the tests of the examples
 	@echo 'test: tests/examples'
 	@$(PYTEST) tests/examples
 
-test-faults: tools ## Try every fault of docs/reliability.md
+test-faults: tools ## Try the faults of docs/reliability.md, but for what waits for minutes (pytest -m slow)
 	@echo 'test: faults'
 	@$(PYTEST) -m 'fault and not slow'
 
