@@ -59,6 +59,7 @@ class Builder:
         self.operator_namespace = self._place("operator_namespace")
         self.labels = hardening.owned_labels(args.platform_name, args.labels or {})
         self.objects: list[pulumi.Resource] = []
+        self.key: ConnectionKey | None = None
         self.home: KubernetesObject | None = None
         self.operator_home: KubernetesObject | None = None
         self.owner = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
@@ -74,8 +75,8 @@ class Builder:
 
     def build(self) -> dict[str, Any]:
         """Register every child and give the component's outputs."""
-        key = self._add_key()
-        self._add_namespaces(after=key)
+        key = self.key = self._add_key()
+        self._add_namespaces()
         template = self._add_pod_template()
         self._add_hardening()
         block = self._add_freeze_block()
@@ -120,7 +121,8 @@ class Builder:
         return pulumi.ResourceOptions(
             parent=self.parent,
             providers=self.children or None,
-            depends_on=waits or self.turn.begun,
+            # The key comes first: it refuses a move before anything is changed.
+            depends_on=waits or ([self.key] if self.key else self.turn.begun),
             deleted_with=goes_along,
             # What waits for another object is not the first to be made.
             hooks=self.first if asks and not waits else None,
@@ -159,35 +161,33 @@ class Builder:
         args = self.args
         return args.create_operator_namespace and args.operator_namespace not in {None, args.namespace or self.stem}
 
-    def _add_namespaces(self, *, after: ConnectionKey | None) -> None:
+    def _add_namespaces(self) -> None:
         """Register the platform's own namespaces; their end is waited for by the key, where there is one."""
         args = self.args
-        annotations = {**self.annotations, **({SKIP_AWAIT: "true"} if after else {})}
+        annotations = {**self.annotations, **({SKIP_AWAIT: "true"} if self.key else {})}
         if args.create_namespace:
             manifest = hardening.namespace_object(
                 self.namespace, pod_security=args.pod_security, labels=self.labels, annotations=annotations
             )
             retained = pulumi.ResourceOptions(retain_on_delete=args.retain_volumes or None)
-            self.home = self._namespace("namespace", manifest, after, retained)
+            self.home = self._namespace("namespace", manifest, retained)
         if self._owns_operator_namespace:
             manifest = hardening.plain_namespace(self.operator_namespace, labels=self.labels, annotations=annotations)
-            self.operator_home = self._namespace("operator-namespace", manifest, after)
+            self.operator_home = self._namespace("operator-namespace", manifest)
 
     def _namespace(
         self,
         suffix: str,
         manifest: Mapping[str, Any],
-        key: ConnectionKey | None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> KubernetesObject:
         argument = f"create_{suffix.replace('-', '_')}"
         remedy = f"to use it as it is, set {argument} to false, else choose another namespace"
-        hooks = pulumi.ResourceHookBinding.merge(self.first, self.hooks.for_object(suffix, remedy))
-        options = pulumi.ResourceOptions.merge(self._options(after=[key] if key else []), self._end())
-        options.hooks = hooks
-        return KubernetesObject.declare(
-            f"{self.stem}-{suffix}", manifest, pulumi.ResourceOptions.merge(options, opts or pulumi.ResourceOptions())
-        )
+        options = self._options()
+        more = pulumi.ResourceOptions(hooks=self.hooks.for_object(suffix, remedy))
+        for given in (self._end(), more, opts or pulumi.ResourceOptions()):
+            options = pulumi.ResourceOptions.merge(options, given)
+        return KubernetesObject.declare(f"{self.stem}-{suffix}", manifest, options)
 
     def _end(self) -> pulumi.ResourceOptions:
         """Give the options of what waits for the end of a namespace."""

@@ -49,7 +49,7 @@ def custom_resources() -> list[CustomResource]:
     from codecanvas_provider.connection_test import ConnectionTest
     from codecanvas_provider.dev_environments import DevEnvironments
 
-    return [ConnectionKey(), ConnectionTest(installed=_release_watches().end), DevEnvironments()]
+    return [ConnectionKey(), ConnectionTest(releases=_release_watches()), DevEnvironments()]
 
 
 def functions() -> dict[str, Function]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from codecanvas_provider.cluster import POD_TEMPLATE, Cluster, Refused, Unreachable
 from codecanvas_provider.connection_checks import CHECK_NAMES, Check, Target, hide_values, run_checks, skip_checks
@@ -17,14 +17,22 @@ from pulumi_codecanvas.errors import ClusterError
 from pulumi_codecanvas.pod_template import pod_template_object
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from codecanvas_provider.connection_checks import Patience
     from codecanvas_provider.dev_environments import Connect
     from codecanvas_provider.resource import Context
     from pulumi_codecanvas.errors import Fault
 
-    Installed = Callable[[str | None, str | None, str, str], None]
+    class Releases(Protocol):
+        """The releases of this run, each by kubeconfig, context, namespace and name."""
+
+        def is_untested(self, kubeconfig: str | None, context: str | None, namespace: str, release: str) -> bool:
+            """Say whether it was installed or upgraded in this run and not tested yet."""
+
+        def end(self, kubeconfig: str | None, context: str | None, namespace: str, release: str) -> None:
+            """Hear that it is tested."""
+
 
 SHORT_PATIENCE = 30.0
 """Seconds that a check may take to come true where moments should do."""
@@ -78,14 +86,14 @@ class ConnectionTest(CustomResource):
         connect: Connect = Cluster.connect,
         pace: Pace | None = None,
         short_patience: float = SHORT_PATIENCE,
-        installed: Installed | None = None,
+        releases: Releases | None = None,
     ) -> None:
         """Take what tests replace: how to reach a cluster, how often to look, how long to wait for moments.
 
-        `installed` is told of each release that is tested: it was installed or upgraded before, so that nobody needs
-        to watch it any more.
+        `releases` knows which were installed or upgraded in this run: those are tested, and then nobody needs to watch
+        them any more.
         """
-        self._installed = installed
+        self._releases = releases
         self._connect = connect
         self._pace = pace or Pace()
         self._short_patience = short_patience
@@ -95,8 +103,10 @@ class ConnectionTest(CustomResource):
         return check_fields(inputs, _FIELDS)
 
     def diff(self, old_inputs: dict[str, Any], old_outputs: dict[str, Any], new_inputs: dict[str, Any]) -> Diff:
-        """Run again for any change, and where a refresh found a check to fail."""
+        """Run again for any change, for a release that was made anew, and where a refresh found a check to fail."""
         changed = set(changed_names(old_inputs, new_inputs, _FIELDS))
+        if self._is_untested(new_inputs):
+            changed.add("triggers")
         if new_inputs.get("enabled") and any(check["status"] == "Failed" for check in old_outputs.get("checks") or []):
             changed.add("triggers")
         return Diff(updates=tuple(sorted(changed)))
@@ -113,7 +123,7 @@ class ConnectionTest(CustomResource):
         inputs: dict[str, Any],
     ) -> dict[str, Any]:
         """Bring the operator onto its key and run the checks, unless all that changed has nothing to do with them."""
-        if _still_holds(old_outputs, inputs):
+        if _still_holds(old_outputs, inputs) and not self._is_untested(inputs):
             return {**inputs, "checks": old_outputs["checks"]}
         # A test that failed may have been that of an unfreeze, whose block then is still to go.
         was_frozen = bool(old_outputs.get("frozen")) or not _has_passed(old_outputs)
@@ -150,6 +160,9 @@ class ConnectionTest(CustomResource):
         except Unreachable as error:
             await context.log(given_up(error), "warning")
 
+    def _is_untested(self, inputs: dict[str, Any]) -> bool:
+        return self._releases is not None and self._releases.is_untested(*_release_of(inputs))
+
     def _target(self, inputs: dict[str, Any], *, lifting: bool) -> Target:
         return Target(
             cluster=self._connect(inputs.get("kubeconfig"), inputs.get("context")),
@@ -175,8 +188,8 @@ class ConnectionTest(CustomResource):
             return dict(inputs)
         # The block of a freeze that this update lifts goes at the end of the update, after this test.
         target = self._target(inputs, lifting=was_frozen and not inputs.get("frozen"))
-        if self._installed:
-            self._installed(inputs.get("kubeconfig"), inputs.get("context"), target.operator_namespace, target.release)
+        if self._releases:
+            self._releases.end(*_release_of(inputs))
         deadline = Deadline(min(float(inputs["timeout"]), context.timeout or float("inf")))
         checks = skip_checks(_SWITCHED_OFF)
         try:
@@ -279,6 +292,10 @@ def _still_holds(old_outputs: dict[str, Any], inputs: dict[str, Any]) -> bool:
 def _has_passed(outputs: dict[str, Any]) -> bool:
     statuses = {check["status"] for check in outputs.get("checks") or []}
     return "Success" in statuses and "Failed" not in statuses
+
+
+def _release_of(inputs: dict[str, Any]) -> tuple[Any, Any, Any, Any]:
+    return inputs.get("kubeconfig"), inputs.get("context"), inputs["operatorNamespace"], inputs["releaseName"]
 
 
 def _id(inputs: dict[str, Any]) -> str:

