@@ -112,7 +112,7 @@ def test_deleted_namespace_is_made_again_with_the_same_key(story: Story) -> None
 @fault(
     26,
     "Pod template edited in the cluster",
-    happens="A refresh shows the difference; the next `up` puts the template back.",
+    happens="A refresh shows which of our fields differ; the next `up` puts them back. Fields that were added stay.",
     user="`pulumi refresh`, then `pulumi up`",
 )
 def test_edited_pod_template_is_put_back(story: Story) -> None:
