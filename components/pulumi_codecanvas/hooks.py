@@ -74,6 +74,10 @@ class MissingRightsError(CodeCanvasError):
     """The user that the kubeconfig names may not do what the platform needs."""
 
 
+class WrongContextError(CodeCanvasError):
+    """The kubeconfig has no such context."""
+
+
 @dataclass(frozen=True)
 class Hooks:
     """Makes the hooks of one platform.
@@ -148,7 +152,10 @@ class Hooks:
         async def refuse(_args: pulumi.ResourceHookArgs) -> None:
             if not asked:
                 asked.append(asyncio.ensure_future(self._ask(RIGHTS, needs)))
-            missing = (await asked[0]).get("missing") or []
+            answer = await asked[0]
+            if answer.get("fault"):
+                raise WrongContextError(f"nothing was written to the cluster: {self.stem}.context: {answer['fault']}")
+            missing = answer.get("missing") or []
             if missing:
                 listed = "".join(f"\n  - {right}" for right in missing)
                 raise MissingRightsError(

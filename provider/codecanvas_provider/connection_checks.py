@@ -237,7 +237,7 @@ def _check_release(target: Target) -> str:
     if revision.status == "uninstalling":
         raise _fail(
             f"release {release} is uninstalling: a delete was cut off; `pulumi destroy` finishes it, or"
-            f" `pulumi up --replace '**{target.platform}-release'`, then `pulumi up --refresh`, installs it again"
+            f" `pulumi up --replace '**{target.platform}-release'` installs it again"
         )
     raise _fail(
         f"release {release} is {revision.status or 'in an unknown state'}; look at"

@@ -53,6 +53,18 @@ def read_kubeconfig(kubeconfig: str | None, context: str | None) -> dict[str, An
     )
 
 
+def find_context_fault(kubeconfig: str | None, context: str | None) -> str:
+    """Say that a context is not in a kubeconfig that can be read and has others; empty where it is, or nobody knows."""
+    try:
+        config = _read_given(kubeconfig) if kubeconfig else _read_ambient()
+    except ClusterError:
+        return ""
+    known = config["contexts"]
+    if not context or not known or context in known:
+        return ""
+    return f"the kubeconfig has no context `{context}`; it has {', '.join(f'`{name}`' for name in known)}"
+
+
 def is_elsewhere(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Say whether inputs have come to name another API server; where one cannot be told, they have not.
 

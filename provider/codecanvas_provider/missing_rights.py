@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from codecanvas_provider.cluster import Cluster
 from codecanvas_provider.inputs import Field, require_fields
+from codecanvas_provider.kubeconfig import find_context_fault
 from codecanvas_provider.permissions import RULES
 from codecanvas_provider.resource import holds_unknown
 from codecanvas_provider.waiting import in_thread
@@ -72,12 +73,18 @@ class MissingRights:
         return {TOKEN: self.find_missing_rights}
 
     async def find_missing_rights(self, context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Give `missing`: the rights that are missing; none where the cluster does not say, or is not known yet."""
+        """Give `missing`: the rights that are missing; none where the cluster does not say, or is not known yet.
+
+        And `fault`: that there is no such context, which no cluster will ever answer.
+        """
         if holds_unknown(arguments):
             return {"missing": []}
         given = require_fields(arguments, _FIELDS)
         if not given["features"]:
             return {"missing": []}
+        fault = find_context_fault(given.get("kubeconfig"), given.get("context"))
+        if fault:
+            return {"missing": [], "fault": fault}
         cluster = self._connect(given.get("kubeconfig"), given.get("context"))
         home, operator_home = given["namespace"], given["operatorNamespace"]
         features = [feature for feature in RULES if feature in given["features"]]

@@ -9,7 +9,9 @@ import yaml
 
 from codecanvas_provider.cluster import NAMESPACE, Cluster
 from tests.support.names import unique
+from tests.support.site import Site
 from tests.support.stack import CHART, SERVER_URL, make_stack, write_program
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,3 +97,36 @@ def test_explicit_provider_decides_where_default_providers_are_disabled(
         assert stack.up("--expect-no-changes").changes == {}
         stack.destroy()
         assert place_of(name, admin, other_admin) == set()
+
+
+def test_a_platform_leaves_a_cluster_only_when_nothing_runs_there(
+    home: PulumiHome,
+    shared_cluster: LocalCluster,
+    admin: Cluster,
+    other_cluster: LocalCluster,
+    other_admin: Cluster,
+    tmp_path: Path,
+) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(yaml.safe_dump(merge_kubeconfigs(shared_cluster, other_cluster)))
+    name = unique("emigrant")
+    with make_stack(home, kubeconfig, [admin, other_admin]) as stack:
+        stack.set(name, context="nosuch")
+        refused = stack.preview(ok=False).text
+        assert f"{name}.context: the kubeconfig has no context `nosuch`; it has `here`, `there`" in refused
+        stack.set(name, context="here")
+        stack.up()
+        place = Site(admin, shared_cluster, name)
+        place.start(1)
+        there = place.inventory()
+        stack.set(name, context="there")
+        for run in (stack.preview(ok=False), stack.up(ok=False)):
+            assert f"leave namespace {name}, but 1 dev environment is running there: env-0" in run.errors
+        assert place_of(name, admin, other_admin) == {"here"}
+        assert place.inventory() == there
+        stack.set(name, context="here", freeze=True)
+        stack.up()
+        stack.set(name, context="there", freeze=None)
+        stack.up()
+        wait_for(lambda: place_of(name, admin, other_admin) == {"there"}, "the old namespace to go", seconds=60)
+        assert stack.up("--expect-no-changes").changes == {}

@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from pulumi_codecanvas.hooks import CLEAR, EXPLAIN, RECOVER, WATCH, Hooks
+from pulumi_codecanvas.hooks import CLEAR, EXPLAIN, RECOVER, RIGHTS, WATCH, Hooks, WrongContextError
 
 OWNER = "organization/codecanvas/prod"
 EXISTS = 'namespaces "eu" already exists'
@@ -156,3 +156,16 @@ def test_a_release_that_is_not_ready_is_explained_by_its_workloads(plugin: Plugi
     plugin.answers[EXPLAIN] = {"reasons": ["Deployment operator is not ready"]}
     assert run_release_hooks("on_error", "timed out waiting for the condition") == [False]
     assert plugin.said == [("error", "Deployment operator is not ready")]
+
+
+def test_a_wrong_context_is_told_before_the_first_object(plugin: Plugin) -> None:
+    plugin.answers[RIGHTS] = {"missing": [], "fault": "the kubeconfig has no context `nosuch`; it has `a`"}
+
+    async def main() -> None:
+        needs = {"namespace": "eu", "operatorNamespace": "eu", "features": ["pod template"]}
+        [hook] = make_hooks().for_first(needs).before_create or []
+        args = pulumi.ResourceHookArgs("urn", "", "eu-namespace", "kubernetes:core/v1:Namespace")
+        await hook.callback(args)  # type: ignore[union-attr, misc] # ours are hooks and coroutines
+
+    with pytest.raises(WrongContextError, match=r"eu\.context: the kubeconfig has no context `nosuch`"):
+        asyncio.run(main())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from codecanvas_provider.kubeconfig import is_elsewhere, read_kubeconfig
+from codecanvas_provider.kubeconfig import find_context_fault, is_elsewhere, read_kubeconfig
 from codecanvas_provider.resource import UNKNOWN
 from pulumi_codecanvas.errors import ClusterError
 
@@ -161,3 +161,10 @@ def test_an_entry_without_content_is_named() -> None:
     config["users"][0]["user"] = None
     with pytest.raises(ClusterError, match="user `a` is empty"):
         read_kubeconfig(yaml.safe_dump(config), None)
+
+
+def test_a_context_that_a_kubeconfig_does_not_have_is_told_with_those_that_it_has() -> None:
+    text = yaml.safe_dump(make_config("a", "b"))
+    assert find_context_fault(text, "nosuch") == "the kubeconfig has no context `nosuch`; it has `a`, `b`"
+    unclear = [(text, "b"), (text, None), ("/no/such/file", "a"), ("{clusters: []}", "a"), (None, "a")]
+    assert [find_context_fault(*given) for given in unclear] == [""] * len(unclear)
