@@ -14,10 +14,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pulumi
 from pulumi.runtime.settings import SETTINGS
-from pulumi.runtime.stack import ResourceRegistrationFailed
+
+try:
+    from pulumi.runtime.stack import ResourceRegistrationFailed
+except ImportError:
+
+    class ResourceRegistrationFailed(Exception):  # type: ignore[no-redef] # noqa: N818 - its name in the SDK
+        """Stands in for the SDK's from 3.271 on, where the outputs of a failed resource are unknown instead."""
+
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Generator, Iterator
+
+__all__ = ["ResourceRegistrationFailed", "gathered_outputs", "without_dependencies"]
 
 T = TypeVar("T")
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pulumi
-from pulumi.runtime.stack import ResourceRegistrationFailed
 
 from pulumi_codecanvas.config import KEYS, read_platforms
 from pulumi_codecanvas.errors import Fault, InvalidArgumentsError
 from pulumi_codecanvas.late_checks import ArgumentsError
+from pulumi_codecanvas.outputs import ResourceRegistrationFailed
 from pulumi_codecanvas.platform import OUTPUTS, SECRET_OUTPUTS, ComputingPlatform
 
 if TYPE_CHECKING:

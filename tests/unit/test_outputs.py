@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 import pytest
 from pulumi.runtime.settings import SETTINGS
-from pulumi.runtime.stack import ResourceRegistrationFailed, wait_for_rpcs
+from pulumi.runtime.stack import wait_for_rpcs
 
-from pulumi_codecanvas.outputs import gathered_outputs, without_dependencies
+from pulumi_codecanvas.outputs import ResourceRegistrationFailed, gathered_outputs, without_dependencies
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
