@@ -53,7 +53,8 @@ class Builder:
         self.snippet = parse_later(args)
         self.children: dict[str, pulumi.ProviderResource] = {}
         self.given = dict(parent._providers)  # noqa: SLF001 - no public way
-        self._add_providers()
+        if _default_provider_disabled() and "codecanvas" not in self.given:
+            self.children["codecanvas"] = CodeCanvasProvider(self.stem, pulumi.ResourceOptions(parent=parent))
         self.access = find_access(args, {**self.given, **self.children})
         self.namespace = self._place("namespace")
         self.operator_namespace = self._place("operator_namespace")
@@ -76,6 +77,7 @@ class Builder:
     def build(self) -> dict[str, Any]:
         """Register every child and give the component's outputs."""
         key = self.key = self._add_key()
+        self._add_kubernetes_provider()
         self._add_namespaces()
         template = self._add_pod_template()
         self._add_hardening()
@@ -121,13 +123,16 @@ class Builder:
         return pulumi.ResourceOptions(
             parent=self.parent,
             providers=self.children or None,
-            # The key comes first: it refuses a move before anything is changed.
-            depends_on=waits or ([self.key] if self.key else self.turn.begun),
+            depends_on=waits or self._first(),
             deleted_with=goes_along,
             # What waits for another object is not the first to be made.
             hooks=self.first if asks and not waits else None,
             protect=False if passing else None,
         )
+
+    def _first(self) -> Any:
+        """Give what the first children wait for: the key, which refuses a move before anything is changed."""
+        return [self.key] if self.key else self.turn.begun
 
     def _needs(self) -> list[Any]:
         """Give what has to be there before the first child: inputs that others may still have to make, providers."""
@@ -136,18 +141,16 @@ class Builder:
         open_ones = [value for value in inputs if value is not None and not isinstance(value, str)]
         return [*open_ones, *(provider.urn for provider in [*self.given.values(), *self.children.values()])]
 
-    def _add_providers(self) -> None:
-        """Make the providers that the arguments or the stack ask for."""
+    def _add_kubernetes_provider(self) -> None:
+        """Make the provider of the cluster that the arguments name; it is replaced where they name another one."""
         args, stem = self.args, self.stem
-        opts = pulumi.ResourceOptions(parent=self.parent)
         if args.kubeconfig is not None or args.context is not None:
             props = {
                 "kubeconfig": None if args.kubeconfig is None else pulumi.Output.secret(args.kubeconfig),
                 "context": args.context,
             }
+            opts = pulumi.ResourceOptions(parent=self.parent, depends_on=self._first())
             self.children["kubernetes"] = KubernetesProvider(stem, props, opts)
-        if _default_provider_disabled() and "codecanvas" not in self.given:
-            self.children["codecanvas"] = CodeCanvasProvider(stem, opts)
 
     def _place(self, field: str) -> Any:
         """One fact of the connection: plain from the arguments, an Output from a snippet."""

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from codecanvas_provider.cluster import Cluster, Refused, Unreachable
-from codecanvas_provider.delete_guard import EnvironmentsRunningError, guard_move, require_kept
+from codecanvas_provider.delete_guard import (
+    EnvironmentsRunningError,
+    NamespaceInUseError,
+    guard_move,
+    is_made_here,
+    require_kept,
+)
 from codecanvas_provider.inputs import CLUSTER_FIELDS, Field, changed_names, check_fields
 from codecanvas_provider.kubeconfig import is_elsewhere
 from codecanvas_provider.namespace_holders import await_end
@@ -109,22 +115,23 @@ class ConnectionKey(CustomResource):
 
         Raises:
             EnvironmentsRunningError: dev environments run where the platform was and is to be no more.
-            ClusterError: a namespace would be deleted that the platform goes on to use.
+            NamespaceInUseError: a namespace would be deleted that the platform goes on to use.
 
         """
         if holds_unknown([values.get(name) for values in (old_outputs, new_inputs) for name in _ALL]):
             return
         before, after = (_namespaces_of(values) for values in (old_outputs, new_inputs))
         elsewhere = is_elsewhere(old_outputs, new_inputs)
-        if not elsewhere:
-            require_kept(set(old_outputs.get(_NAMESPACES) or []) & set(new_inputs.get(_ADOPTED) or []))
-        if old_outputs.get("forceDelete"):
-            return
+        disowned = set() if elsewhere else set(old_outputs.get(_NAMESPACES) or []) & set(new_inputs.get(_ADOPTED) or [])
+        left = [name for name in before if elsewhere or name not in after]
         cluster = self._connect(old_outputs.get("kubeconfig"), old_outputs.get("context"))
         try:
-            for namespace in [name for name in before if elsewhere or name not in after]:
+            # One that was there already, so that it could not be made, is adopted rightly.
+            made = [name for name in disowned if await in_thread(context, is_made_here, cluster, name, context.urn)]
+            require_kept(made)
+            for namespace in [] if old_outputs.get("forceDelete") else left:
                 await in_thread(context, guard_move, cluster, namespace)
-        except EnvironmentsRunningError:
+        except (EnvironmentsRunningError, NamespaceInUseError):
             raise
         except ClusterError:
             pass  # what cannot be seen now is asked again before anything is deleted

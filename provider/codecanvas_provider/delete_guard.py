@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from codecanvas_provider.cluster import NAMESPACE
 from codecanvas_provider.freeze_block import count_objects, freeze_block
 from codecanvas_provider.namespaces import find_namespace
 from codecanvas_provider.worker_pods import count_environments, join_names, list_worker_pods, name_of
 from pulumi_codecanvas.errors import ClusterError
 from pulumi_codecanvas.freeze import FREEZE_MODES
+from pulumi_codecanvas.manifests import STACK_ANNOTATION
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -25,6 +27,10 @@ _MOVED = ". Those of a platform that has moved already: end them in CodeCanvas, 
 
 class EnvironmentsRunningError(ClusterError):
     """Dev environments run where something is to be deleted."""
+
+
+class NamespaceInUseError(ClusterError):
+    """A namespace would be deleted while it is in use."""
 
 
 def guard_move(cluster: Cluster, namespace: str) -> None:
@@ -45,15 +51,23 @@ def guard_move(cluster: Cluster, namespace: str) -> None:
     )
 
 
+def is_made_here(cluster: Cluster, namespace: str, urn: str) -> bool:
+    """Tell whether a namespace bears the mark of the stack of this URN."""
+    found = cluster.get(NAMESPACE, namespace, metadata_only=True)
+    owner = str(((found or {}).get("metadata", {}).get("annotations") or {}).get(STACK_ANNOTATION))
+    stack, project = urn.split("::")[:2] if "::" in urn else ("", "")
+    return owner.split("/")[1:] == [project, stack.rpartition(":")[2]]
+
+
 def require_kept(disowned: Collection[str]) -> None:
     """Refuse to disown namespaces that stay in use: as this stack made them, it would delete them.
 
     Raises:
-        ClusterError: there are such namespaces.
+        NamespaceInUseError: there are such namespaces.
 
     """
     if disowned:
-        raise ClusterError(
+        raise NamespaceInUseError(
             f"this stack made namespace {join_names(sorted(disowned))} and would delete it with all that is in it,"
             " although the platform goes on using it. Nothing was changed",
             "leave create_namespace and create_operator_namespace as they were; to keep a platform's namespace past"

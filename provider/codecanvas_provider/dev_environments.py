@@ -119,7 +119,7 @@ class DevEnvironments(CustomResource):
         """Refuse to disown a namespace that stays in use; a platform with a key is told so before anything else.
 
         Raises:
-            ClusterError: the namespace would be deleted.
+            NamespaceInUseError: the namespace would be deleted.
 
         """
         disowned = old_outputs.get("ownsNamespace") and new_inputs.get("ownsNamespace") is False

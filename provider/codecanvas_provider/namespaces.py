@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from codecanvas_provider.cluster import Cluster
 
 _REMEDY = (
-    "if it was deleted past this stack, or made anew, run `pulumi up --refresh`; else this plugin looks at another"
-    " cluster than the kubernetes provider of the program: pass the platform the `kubeconfig` (and `context`) that this"
-    " provider uses"
+    "either this is another cluster than before, or than that of the program's kubernetes provider: put back, or pass"
+    " the platform, the `kubeconfig` and `context` of its cluster (to move it by `context` alone, destroy it there"
+    " first); or the namespace was deleted past this stack: then run `pulumi up --refresh`"
 )
 
 

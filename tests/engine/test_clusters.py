@@ -114,19 +114,20 @@ def test_a_platform_leaves_a_cluster_only_when_nothing_runs_there(
         stack.set(name, context="nosuch")
         refused = stack.preview(ok=False).text
         assert f"{name}.context: the kubeconfig has no context `nosuch`; it has `here`, `there`" in refused
-        stack.set(name, context="here")
+        here, there = (stack.seal(cluster.kubeconfig.read_text()) for cluster in (shared_cluster, other_cluster))
+        stack.set(name, context=None, kubeconfig=here)
         stack.up()
         place = Site(admin, shared_cluster, name)
         place.start(1)
-        there = place.inventory()
-        stack.set(name, context="there")
+        inventory = place.inventory()
+        stack.set(name, kubeconfig=there)
         for run in (stack.preview(ok=False), stack.up(ok=False)):
             assert f"leave namespace {name}, but 1 dev environment is running there: env-0" in run.errors
         assert place_of(name, admin, other_admin) == {"here"}
-        assert place.inventory() == there
-        stack.set(name, context="here", freeze=True)
+        assert place.inventory() == inventory
+        stack.set(name, kubeconfig=here, freeze=True)
         stack.up()
-        stack.set(name, context="there", freeze=None)
+        stack.set(name, kubeconfig=there, freeze=None)
         stack.up()
         wait_for(lambda: place_of(name, admin, other_admin) == {"there"}, "the old namespace to go", seconds=60)
         assert stack.up("--expect-no-changes").changes == {}

@@ -18,6 +18,7 @@ from codecanvas_provider.waiting import Pace
 from pulumi_codecanvas import keys
 from pulumi_codecanvas.errors import ClusterError, CodeCanvasError, InvalidArgumentsError
 from pulumi_codecanvas.freeze import QUOTA_NAME
+from pulumi_codecanvas.manifests import STACK_ANNOTATION
 from tests.support.calls import Log, run
 from tests.support.fake_cluster import NOW, FakeCluster, refusal
 
@@ -251,17 +252,32 @@ def test_a_namespace_is_left_by_force_frozen_or_where_nothing_can_be_seen(why: s
         assert cluster.names(POD, "eu") == ["ws-1"]
 
 
+URN = "urn:pulumi:prod::platforms::codecanvas:index:ComputingPlatform$codecanvas:index:ConnectionKey::eu-key"
+
+
+def _mark(cluster: FakeCluster, namespace: str, owner: str) -> None:
+    found = cluster.find(NAMESPACE, namespace)
+    assert found
+    found["metadata"].setdefault("annotations", {})[STACK_ANNOTATION] = owner
+
+
 @pytest.mark.parametrize("preview", [False, True])
 def test_a_namespace_that_stays_in_use_is_not_disowned(*, preview: bool) -> None:
-    resource = ConnectionKey(FakeCluster("eu", "eu-operator").connect_to, Pace())
+    cluster = FakeCluster("eu", "eu-operator")
+    for namespace in ("eu", "eu-operator"):
+        _mark(cluster, namespace, "acme/platforms/prod")
+    resource = ConnectionKey(cluster.connect_to, Pace())
     _, old = _create({"tokenVersion": "1", **PLACE, "forceDelete": True})
     for kept, adopted in (("eu-operator", "eu"), ("eu", "eu-operator")):
         new = {"tokenVersion": "2", **PLACE, "namespaces": [kept], "adopted": [adopted]}
         with pytest.raises(ClusterError, match=rf"made namespace {adopted} and would delete it.*Nothing was changed"):
-            run(resource.forbid(Context(preview=preview), old, old, new))
+            run(resource.forbid(Context(urn=URN, preview=preview), old, old, new))
+        _mark(cluster, adopted, "acme/platforms/test")
+        run(resource.forbid(Context(urn=URN), old, old, new))
+        _mark(cluster, adopted, "acme/platforms/prod")
     retained = {**PLACE, "namespaces": ["eu-operator"], "retained": ["eu"]}
-    run(resource.forbid(Context(), old, old, retained))
-    run(resource.forbid(Context(), retained, retained, {**retained, "retained": [], "adopted": ["eu"]}))
+    run(resource.forbid(Context(urn=URN), old, old, retained))
+    run(resource.forbid(Context(urn=URN), retained, retained, {**retained, "retained": [], "adopted": ["eu"]}))
 
 
 def test_another_cluster_leaves_every_namespace_of_the_first() -> None:

@@ -340,11 +340,11 @@ def test_a_cluster_that_does_not_answer_skips_the_rest(cluster: FakeCluster, res
 
 
 def test_another_namespace_of_the_same_name_fails(resource: ConnectionTest) -> None:
-    assert "looks at another cluster" in failed(read(resource, namespaceUid="foreign"))["Namespace"]
+    assert "this is another cluster than before" in failed(read(resource, namespaceUid="foreign"))["Namespace"]
 
 
 def test_nothing_is_restarted_in_another_cluster(cluster: FakeCluster, resource: ConnectionTest) -> None:
-    with pytest.raises(PartialFailure, match="looks at another cluster"):
+    with pytest.raises(PartialFailure, match="this is another cluster than before"):
         run(resource.create(Context(), make_inputs(namespaceUid="foreign")))
     assert cluster.calls == []
 

@@ -370,7 +370,7 @@ def test_another_cluster_than_the_providers_is_refused(
     cluster: FakeCluster, resource: DevEnvironments, namespace: str
 ) -> None:
     block(cluster)
-    with pytest.raises(ClusterError, match="looks at another cluster than the kubernetes provider") as caught:
+    with pytest.raises(ClusterError, match="this is another cluster than before") as caught:
         run(resource.create(Context(), make_inputs(frozen=True, namespace=namespace, namespaceUid="foreign")))
     assert "`kubeconfig`" in str(caught.value)
     assert cluster.calls == []
