@@ -86,7 +86,8 @@ def test_destroy_is_refused_while_dev_environments_run_and_by_force_leaves_nothi
     stack.up("--expect-no-changes")
 
     stack.set(name, forceDelete=True)
-    assert stack.up().changes == {f"{name}-environments": "update", f"{name}-test": "update"}
+    recorded = {f"{name}-{part}": "update" for part in ("key", "environments", "test")}
+    assert stack.up().changes == recorded
     assert place.inventory() == there
     del stack.platforms[name]
     removed = stack.up()
