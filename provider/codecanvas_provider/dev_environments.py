@@ -100,11 +100,11 @@ class DevEnvironments(CustomResource):
         """
         changed = set(changed_names(old_inputs, new_inputs, _FIELDS))
         replaces = changed & {"namespace"}
+        access = changed & {"kubeconfig", "context"}
         uids = [inputs.get("namespaceUid") for inputs in (old_inputs, new_inputs)]
-        if all(isinstance(uid, str) for uid in uids) and uids[0] != uids[1]:
-            replaces |= {"namespaceUid"}
-        if is_elsewhere(old_inputs, new_inputs):
-            replaces |= changed & {"kubeconfig", "context"}
+        is_another = all(isinstance(uid, str) for uid in uids) and uids[0] != uids[1]
+        if is_another or is_elsewhere(old_inputs, new_inputs):
+            replaces |= access
         if old_outputs.get("leftBlocked") or (new_inputs.get("frozen") is True and old_outputs.get("running")):
             changed.add("frozen")
         return Diff(tuple(sorted(replaces)), tuple(sorted(changed - replaces)))

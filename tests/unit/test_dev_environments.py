@@ -126,9 +126,10 @@ def test_another_cluster_replaces_so_that_the_old_one_is_guarded_and_emptied() -
     old = make_inputs(kubeconfig=first, namespaceUid="1")
     resource = DevEnvironments()
     assert resource.diff(old, old, {**old, "kubeconfig": second}) == Diff(("kubeconfig",), ())
-    assert resource.diff(old, old, {**old, "namespaceUid": "2"}) == Diff(("namespaceUid",), ())
-    moved = {**old, "kubeconfig": second, "namespaceUid": "2"}
-    assert resource.diff(old, old, moved) == Diff(("kubeconfig", "namespaceUid"), ())
+    # Behind a tunnel several clusters have one address.
+    tunnelled = {**old, "kubeconfig": kubeconfig("https://a.example.com", "new"), "namespaceUid": "2"}
+    assert resource.diff(old, old, tunnelled) == Diff(("kubeconfig",), ("namespaceUid",))
+    assert resource.diff(old, old, {**old, "namespaceUid": "2"}) == Diff((), ("namespaceUid",))
 
 
 @pytest.mark.parametrize("given", [kubeconfig("https://a.example.com", "new"), "/no/such/file", UNKNOWN])
