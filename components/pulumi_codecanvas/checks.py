@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import re
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ _ENV_NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 _QUANTITY = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{1,3})?")
 _PLAIN_KEY = re.compile(r"[A-Za-z_][-A-Za-z0-9_]*")
 _SHOWN_LENGTH = 60
-_BEYOND_INTEGERS = 2**63
+_SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 _EDGES = "beginning and ending with a letter or digit"
 
 
@@ -185,9 +186,14 @@ def is_output(value: object) -> bool:
     return kind.__name__ == "Unknown" and kind.__module__.startswith("pulumi.")
 
 
+def is_storable(number: float) -> bool:
+    """Say whether a number, or a truth, is one that JSON and Go can hold: an integer of 64 bits, or finite."""
+    return _SMALLEST <= number <= _LARGEST if isinstance(number, int) else math.isfinite(number)
+
+
 def as_whole(value: Any) -> Any:
     """Give a whole float as the integer that the program wrote: another language hands every number on as a float."""
-    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < _BEYOND_INTEGERS else value
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) <= _LARGEST else value
 
 
 def as_text(value: object) -> object:

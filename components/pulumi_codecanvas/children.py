@@ -76,13 +76,13 @@ class Builder:
 
     def build(self) -> dict[str, Any]:
         """Register every child and give the component's outputs."""
-        key = self.key = self._add_key()
+        self.key = self._add_key()
         self._add_kubernetes_provider()
         self._add_namespaces()
         template = self._add_pod_template()
         self._add_hardening()
         block = self._add_freeze_block()
-        private_key, public_key, fingerprint = self._key_facts(key)
+        private_key, public_key, fingerprint = self._key_facts()
         release = self._add_release(private_key, after=[template])
         environments = self._add_environments(after=[release, *self.objects, *block])
         test = self._add_test(release, fingerprint, after=[environments])
@@ -160,9 +160,8 @@ class Builder:
         return found if field in SECRET_FIELDS else pulumi.Output.unsecret(found)
 
     @property
-    def _owns_operator_namespace(self) -> bool:
-        args = self.args
-        return args.create_operator_namespace and args.operator_namespace not in {None, args.namespace or self.stem}
+    def _operator_lives_apart(self) -> bool:
+        return self.args.operator_namespace not in {None, self.args.namespace or self.stem}
 
     def _add_namespaces(self) -> None:
         """Register the platform's own namespaces; their end is waited for by the key, where there is one."""
@@ -174,7 +173,7 @@ class Builder:
             )
             retained = pulumi.ResourceOptions(retain_on_delete=args.retain_volumes or None)
             self.home = self._namespace("namespace", manifest, retained)
-        if self._owns_operator_namespace:
+        if args.create_operator_namespace and self._operator_lives_apart:
             manifest = hardening.plain_namespace(self.operator_namespace, labels=self.labels, annotations=annotations)
             self.operator_home = self._namespace("operator-namespace", manifest)
 
@@ -213,16 +212,16 @@ class Builder:
         args = self.args
         owned = "retained" if args.retain_volumes else "namespaces"
         places = {owned if args.create_namespace else "adopted": [self.namespace]}
-        if args.operator_namespace not in {None, args.namespace or self.stem}:
+        if self._operator_lives_apart:
             kind = "namespaces" if args.create_operator_namespace else "adopted"
             places[kind] = [*places.get(kind, []), self.operator_namespace]
         # Not given where it does not hold: one line less of state for each platform.
         return {**self.access, **places, "forceDelete": args.force_delete or None}
 
-    def _key_facts(self, key: ConnectionKey | None) -> tuple[Any, Any, Any]:
+    def _key_facts(self) -> tuple[Any, Any, Any]:
         """Private key, public key and fingerprint, from the key or from the snippet."""
-        if key is not None:
-            return key.key_pem, key.public_pem, key.digest
+        if self.key is not None:
+            return self.key.key_pem, self.key.public_pem, self.key.digest
         if self.snippet is None:
             raise AssertionError("a platform has a key or a snippet")
         private = self.snippet.apply(snippet_key)

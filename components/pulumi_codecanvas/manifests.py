@@ -41,3 +41,9 @@ def object_metadata(
     if annotations:
         metadata["annotations"] = dict(annotations)
     return metadata
+
+
+def stack_of(metadata: Mapping[str, Any]) -> str | None:
+    """Give the stack that made an object, as its mark says; None where it bears none."""
+    owner = (metadata.get("annotations") or {}).get(STACK_ANNOTATION)
+    return None if owner is None else str(owner)

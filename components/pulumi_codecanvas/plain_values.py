@@ -5,11 +5,10 @@ Values may be secret, so no fault holds one. Outputs are left for the time when 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
-from pulumi_codecanvas.checks import as_whole, is_output, join_path, key_fault, type_name
+from pulumi_codecanvas.checks import as_whole, is_output, is_storable, join_path, key_fault, type_name
 from pulumi_codecanvas.errors import Fault
 
 MAX_DEPTH = 100
@@ -18,8 +17,6 @@ MAX_NODES = 100_000
 """The most values, each counted as often as it is reached."""
 MAX_FAULTS = 20
 """How many faults are shown at most."""
-
-_SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 
 
 def read_plain(path: str, tree: object) -> tuple[Any, list[Fault]]:
@@ -41,8 +38,7 @@ def leaf_faults(path: str, value: object) -> list[Fault]:
         return []
     if not isinstance(value, bool | int | float):
         return [Fault(path, f"is {type_name(value)}", "use texts, numbers, booleans, lists and mappings only")]
-    fits = _SMALLEST <= value <= _LARGEST if isinstance(value, int) else math.isfinite(value)
-    return [] if fits else [Fault(path, "is no number of 64 bits", "quote it if it is a text")]
+    return [] if is_storable(value) else [Fault(path, "is no number of 64 bits", "quote it if it is a text")]
 
 
 class _TooLargeError(Exception):

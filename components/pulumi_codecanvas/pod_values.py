@@ -7,13 +7,12 @@ the rest.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
-from pulumi_codecanvas.checks import as_whole, join_path, key_fault, type_name
+from pulumi_codecanvas.checks import as_whole, is_storable, join_path, key_fault, type_name
 from pulumi_codecanvas.errors import Fault
 from pulumi_codecanvas.strict_yaml import MAX_BYTES, MAX_DEPTH, MAX_FAULTS, MAX_NODES, Plain, Written
 
@@ -66,7 +65,6 @@ _KINDS = {
 _INSIDE = {_Kind.TEXT_LIST: _Kind.TEXT_ENTRY, _Kind.TEXT_MAP: _Kind.TEXT_ENTRY}
 # What stands under these may be secret, so a note of a change says only what kind of value it was.
 _MAYBE_SECRET = frozenset({"value", "command", "args", "annotations"})
-_SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 
 
 @dataclass
@@ -211,6 +209,4 @@ def _is_null(value: object) -> bool:
 
 
 def _fits(value: Plain) -> bool:
-    if isinstance(value, int):
-        return _SMALLEST <= value <= _LARGEST
-    return value is None or math.isfinite(value)
+    return value is None or is_storable(value)

@@ -11,7 +11,7 @@ from codecanvas_provider.namespaces import find_namespace
 from codecanvas_provider.worker_pods import count_environments, join_names, list_worker_pods, name_of
 from pulumi_codecanvas.errors import ClusterError
 from pulumi_codecanvas.freeze import FREEZE_MODES
-from pulumi_codecanvas.manifests import STACK_ANNOTATION
+from pulumi_codecanvas.manifests import stack_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -54,9 +54,9 @@ def guard_move(cluster: Cluster, namespace: str) -> None:
 def is_made_here(cluster: Cluster, namespace: str, urn: str) -> bool:
     """Tell whether a namespace bears the mark of the stack of this URN."""
     found = cluster.get(NAMESPACE, namespace, metadata_only=True)
-    owner = str(((found or {}).get("metadata", {}).get("annotations") or {}).get(STACK_ANNOTATION))
+    owner = stack_of(found["metadata"]) if found else None
     stack, project = urn.split("::")[:2] if "::" in urn else ("", "")
-    return owner.split("/")[1:] == [project, stack.rpartition(":")[2]]
+    return owner is not None and owner.split("/")[1:] == [project, stack.rpartition(":")[2]]
 
 
 def require_kept(disowned: Collection[str]) -> None:

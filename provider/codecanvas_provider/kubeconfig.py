@@ -42,7 +42,7 @@ def read_kubeconfig(kubeconfig: str | None, context: str | None) -> dict[str, An
         ClusterError: nothing usable was found.
 
     """
-    config = _read_given(kubeconfig) if kubeconfig else _read_ambient()
+    config = _read(kubeconfig)
     if any(config[name] for name in _LISTS):
         return _select_context(config, context)
     if not kubeconfig and not context and os.environ.get("KUBERNETES_SERVICE_HOST"):
@@ -55,14 +55,14 @@ def read_kubeconfig(kubeconfig: str | None, context: str | None) -> dict[str, An
 
 def find_context_fault(kubeconfig: str | None, context: str | None) -> str:
     """Say that a context is not in a kubeconfig that can be read and has others; empty where it is, or nobody knows."""
+    if not context:
+        return ""
     try:
-        config = _read_given(kubeconfig) if kubeconfig else _read_ambient()
+        config = _read(kubeconfig)
     except ClusterError:
         return ""
     known = config["contexts"]
-    if not context or not known or context in known:
-        return ""
-    return f"the kubeconfig has no context `{context}`; it has {', '.join(f'`{name}`' for name in known)}"
+    return "" if not known or context in known else str(_missing(config, "contexts", "context", context))
 
 
 def is_elsewhere(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
@@ -86,6 +86,10 @@ def _find_server(kubeconfig: object, context: object) -> str | None:
     except ClusterError:
         return None
     return None if config is None else str(config["clusters"][0]["cluster"].get("server"))
+
+
+def _read(kubeconfig: str | None) -> dict[str, Any]:
+    return _read_given(kubeconfig) if kubeconfig else _read_ambient()
 
 
 def _read_given(kubeconfig: str) -> dict[str, Any]:
@@ -164,9 +168,13 @@ def _named(config: dict[str, Any], section: str, key: str, name: Any) -> dict[st
     if entry is not None and not isinstance(entry.get(key), dict):
         raise ClusterError(f"the kubeconfig's {key} `{name}` is empty", "pass what `kubectl config view --raw` prints")
     if entry is None:
-        known = ", ".join(f"`{other}`" for other in config[section]) or "none"
-        raise ClusterError(f"the kubeconfig has no {key} `{name}`", f"it has {known}")
+        raise _missing(config, section, key, name)
     return dict(entry)
+
+
+def _missing(config: dict[str, Any], section: str, key: str, name: Any) -> ClusterError:
+    known = ", ".join(f"`{other}`" for other in config[section]) or "none"
+    return ClusterError(f"the kubeconfig has no {key} `{name}`", f"it has {known}")
 
 
 def _entries(config: dict[str, Any], section: str, key: str) -> list[dict[str, Any]]:

@@ -29,7 +29,7 @@ from codecanvas_provider.namespace_holders import namespace_holders
 from codecanvas_provider.times import now, parse_time
 from codecanvas_provider.waiting import Deadline, Pace, in_thread, pause
 from pulumi_codecanvas.errors import ClusterError
-from pulumi_codecanvas.manifests import PLATFORM_LABEL, STACK_ANNOTATION
+from pulumi_codecanvas.manifests import PLATFORM_LABEL, stack_of
 
 if TYPE_CHECKING:
     from codecanvas_provider.dev_environments import Connect
@@ -112,7 +112,7 @@ class Leftovers:
             kind, name, namespace = _KINDS[given["kind"]], given["name"], given.get("namespace")
             found = await in_thread(context, cluster.get, kind, name, namespace, metadata_only=True)
             metadata = found["metadata"] if found else {}
-            ours = _owner_of(metadata) == given["owner"]
+            ours = stack_of(metadata) == given["owner"]
             reason = await self._clear(context, cluster, given, found) if found else ""
         except ClusterError as error:
             reason = f"and whose it is cannot be seen: {error}"
@@ -121,7 +121,7 @@ class Leftovers:
     async def _clear(self, context: Context, cluster: Cluster, given: dict[str, Any], found: dict[str, Any]) -> str:
         kind, name, namespace = _KINDS[given["kind"]], given["name"], given.get("namespace")
         metadata = found["metadata"]
-        owner = _owner_of(metadata)
+        owner = stack_of(metadata)
         if owner != given["owner"]:
             return f"and is of the stack {owner}" if owner else "and is not of this stack"
         platform = (metadata.get("labels") or {}).get(PLATFORM_LABEL)
@@ -147,8 +147,3 @@ class Leftovers:
                 return f"and does not go within {PATIENCE:.0f} s after an interrupted run left it"
             await pause(context, self._pace.first)
         return ""
-
-
-def _owner_of(metadata: dict[str, Any]) -> str | None:
-    owner = (metadata.get("annotations") or {}).get(STACK_ANNOTATION)
-    return None if owner is None else str(owner)

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from codecanvas_provider.inputs import Fields
 
 COMPONENT = "codecanvas:index:ComputingPlatform"
-ENVIRONMENTS = "codecanvas:index:DevEnvironments"
-TEST = "codecanvas:index:ConnectionTest"
+ENVIRONMENTS = DevEnvironments.token
+TEST = ConnectionTest.token
 
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
 """The key by which Pulumi marks a special value, such as a secret, in a state."""
@@ -142,7 +142,7 @@ def _platform(component: dict[str, Any], children: list[dict[str, Any]]) -> Plat
 def _last_wanted(resource: dict[str, Any], fields: Fields) -> dict[str, Any] | None:
     found = [_reveal(resource.get(name)) for name in ("inputs", "outputs")]
     inputs, outputs = (part if isinstance(part, dict) else {} for part in found)
-    return {name: _reveal(value) for name, value in last_wanted(inputs, outputs, fields).items()} or None
+    return last_wanted(inputs, outputs, fields) or None
 
 
 def _export(stack: str | None, directory: str | None, *options: str) -> list[dict[str, Any]]:
