@@ -38,16 +38,19 @@ pulumi.export("connection", platform.connection)
 """
 
 
-def merge_kubeconfigs(here: LocalCluster, there: LocalCluster) -> dict[str, Any]:
-    """Write one kubeconfig with the contexts `here`, which is the current one, and `there`."""
+@pytest.fixture
+def both_clusters(shared_cluster: LocalCluster, other_cluster: LocalCluster, tmp_path: Path) -> Path:
+    """Give one kubeconfig with the contexts `here`, which is the current one, and `there`."""
     merged: dict[str, Any] = {"apiVersion": "v1", "kind": "Config", "current-context": "here"}
     merged |= {"clusters": [], "users": [], "contexts": []}
-    for name, cluster in (("here", here), ("there", there)):
+    for name, cluster in (("here", shared_cluster), ("there", other_cluster)):
         kubeconfig = yaml.safe_load(cluster.kubeconfig.read_text())
         merged["clusters"].append({**kubeconfig["clusters"][0], "name": name})
         merged["users"].append({**kubeconfig["users"][0], "name": name})
         merged["contexts"].append({"name": name, "context": {"cluster": name, "user": name}})
-    return merged
+    path = tmp_path / "kubeconfig"
+    path.write_text(yaml.safe_dump(merged))
+    return path
 
 
 def place_of(name: str, admin: Cluster, other_admin: Cluster) -> set[str]:
@@ -56,17 +59,10 @@ def place_of(name: str, admin: Cluster, other_admin: Cluster) -> set[str]:
 
 
 def test_argument_comes_before_config_and_config_before_current_context(
-    home: PulumiHome,
-    shared_cluster: LocalCluster,
-    admin: Cluster,
-    other_cluster: LocalCluster,
-    other_admin: Cluster,
-    tmp_path: Path,
+    home: PulumiHome, both_clusters: Path, admin: Cluster, other_admin: Cluster
 ) -> None:
-    kubeconfig = tmp_path / "kubeconfig"
-    kubeconfig.write_text(yaml.safe_dump(merge_kubeconfigs(shared_cluster, other_cluster)))
     told, configured = unique("told"), unique("configured")
-    with make_stack(home, kubeconfig, [admin, other_admin]) as stack:
+    with make_stack(home, both_clusters, [admin, other_admin]) as stack:
         stack.config["kubernetes:context"] = "there"
         stack.set(told, context="here")
         stack.set(configured)
@@ -105,12 +101,10 @@ def test_a_platform_leaves_a_cluster_only_when_nothing_runs_there(
     admin: Cluster,
     other_cluster: LocalCluster,
     other_admin: Cluster,
-    tmp_path: Path,
+    both_clusters: Path,
 ) -> None:
-    kubeconfig = tmp_path / "kubeconfig"
-    kubeconfig.write_text(yaml.safe_dump(merge_kubeconfigs(shared_cluster, other_cluster)))
     name = unique("emigrant")
-    with make_stack(home, kubeconfig, [admin, other_admin]) as stack:
+    with make_stack(home, both_clusters, [admin, other_admin]) as stack:
         stack.set(name, context="nosuch")
         refused = stack.preview(ok=False).text
         assert f"{name}.context: the kubeconfig has no context `nosuch`; it has `here`, `there`" in refused

@@ -25,7 +25,6 @@ from pulumi_codecanvas.freeze import freeze_name
 from tests.support.faults import fault
 from tests.support.names import unique
 from tests.support.namespaces import make_namespace
-from tests.support.site import Site
 from tests.support.stack import CHART, SERVER_URL, find_ours, make_stack, write_program
 from tests.support.waiting import wait_for
 from tests.support.workers import create_worker, worker_pod
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from tests.support.site import Site
     from tests.support.stack import Stack
     from tools.cluster import LocalCluster
     from tools.pulumi_home import PulumiHome
@@ -48,11 +48,6 @@ EVERYTHING: dict[str, Any] = {
     "storage": {"driver": "ebs.csi.aws.com"},
 }
 """Arguments that make every kind of child."""
-
-
-@pytest.fixture
-def site(admin: Cluster, shared_cluster: LocalCluster) -> Callable[[str], Site]:
-    return lambda namespace: Site(admin, shared_cluster, namespace)
 
 
 def test_destroy_is_refused_while_dev_environments_run_and_by_force_leaves_nothing(

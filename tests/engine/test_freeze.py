@@ -31,11 +31,6 @@ pytestmark = pytest.mark.engine
 REASON = "storage maintenance until 18:00"
 
 
-@pytest.fixture
-def site(admin: Cluster, shared_cluster: LocalCluster) -> Callable[[str], Site]:
-    return lambda namespace: Site(admin, shared_cluster, namespace)
-
-
 @dataclass
 class Story:
     """What was seen in the course of a freeze of platform A beside platform B."""

@@ -18,23 +18,17 @@ from codecanvas_provider.cluster import (
 from pulumi_codecanvas.freeze import freeze_name
 from tests.support.names import unique
 from tests.support.namespaces import make_namespace
-from tests.support.site import Site
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.support.site import Site
     from tests.support.stack import Stack
-    from tools.cluster import LocalCluster
 
 pytestmark = pytest.mark.engine
 
 NEVER_READY = {"podAnnotations": {"local-cluster/never-ready": "true"}}
-
-
-@pytest.fixture
-def site(admin: Cluster, shared_cluster: LocalCluster) -> Callable[[str], Site]:
-    return lambda namespace: Site(admin, shared_cluster, namespace)
 
 
 def test_a_namespace_in_use_is_left_to_others_only_when_it_is_retained(
