@@ -83,8 +83,11 @@ class Builder:
         self._add_hardening()
         block = self._add_freeze_block()
         private_key, public_key, fingerprint = self._key_facts()
-        release = self._add_release(private_key, after=[template])
-        environments = self._add_environments(after=[release, *self.objects, *block])
+        homes = [self.operator_home] if self.operator_home else []
+        release = self._add_release(private_key, after=[*homes, template])
+        # The release came after the template.
+        others = [thing for thing in self.objects if thing is not template]
+        environments = self._add_environments(after=[release, *others, *block])
         test = self._add_test(release, fingerprint, after=[environments])
         self.turn.end_with(test)
         return {
@@ -362,9 +365,8 @@ class Builder:
         watched = {"namespace": props["namespace"], "releaseName": props["name"], "timeout": props["timeout"]}
         known = pulumi.Output.unsecret(pulumi.Output.from_input(props["values"]).apply(values_fingerprint))
         hooks = self.hooks.for_release(watched, known)
-        homes = [home for home in (self.home, self.operator_home) if home]
         options = pulumi.ResourceOptions.merge(
-            self._options(after=[*homes, *after]),
+            self._options(after=after),
             # In place: another one of its name cannot be there at the same time.
             pulumi.ResourceOptions(hooks=hooks, delete_before_replace=True),
         )
@@ -379,7 +381,8 @@ class Builder:
             return pulumi.Output.secret(both.apply(lambda pair: merged_values(name, pair[0], pair[1])))
         facts = {
             "server_url": self.args.server_url,
-            "private_key": private_key,
+            # The pod template, which the release waits for, comes after the key.
+            "private_key": without_dependencies(private_key),
             "instance_id": self.args.instance_id,
             "target_namespace": self.namespace,
         }

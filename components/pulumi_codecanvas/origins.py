@@ -1,7 +1,7 @@
-"""Where a resource comes from, as Pulumi keeps it in the state: the line of the program that declared the platform.
+"""Where a platform comes from, as Pulumi keeps it in the state: the line of the program that declared it.
 
-Pulumi's SDK records every frame below that line as well, down to its own start, with each resource: a fifth of the
-state, which a file backend writes as a whole at each step, and other paths on every machine.
+Pulumi's SDK records every frame below that line as well, down to its own start, and all of it again with each child: a
+fifth of the state, which a file backend writes as a whole at each step, and other paths on every machine.
 """
 
 from __future__ import annotations
@@ -19,13 +19,26 @@ _SDK_FRAMES = 4
 
 @contextlib.contextmanager
 def brief_origin() -> Iterator[None]:
-    """Have a resource that is made in the block record where its platform was declared and nothing below."""
+    """Have a component that is made in the block record where it was declared and nothing below."""
     # From the block to the component's constructor, whose caller is the program.
     frame, depth = sys._getframe(2), _SDK_FRAMES + 2  # noqa: SLF001 - the documented way to look at the stack
     while frame.f_back and frame.f_code.co_name != "__init__":
         frame, depth = frame.f_back, depth + 1
+    with _seen_frames(depth):
+        yield
+
+
+@contextlib.contextmanager
+def no_origin() -> Iterator[None]:
+    """Have a child that is made in the block record no place: it comes from where its platform does."""
+    with _seen_frames(1):
+        yield
+
+
+@contextlib.contextmanager
+def _seen_frames(number: int) -> Iterator[None]:
     before = getattr(sys, "tracebacklimit", None)
-    sys.tracebacklimit = depth
+    sys.tracebacklimit = number
     try:
         yield
     finally:

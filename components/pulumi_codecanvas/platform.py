@@ -85,7 +85,7 @@ class ComputingPlatform(pulumi.ComponentResource):
             for name, value in Builder(self, checked).build().items():
                 setattr(self, name, pulumi.Output.from_input(value))
             # Named as in the schema, so that the state is the same whichever language declared the platform.
-            kept = (name for name in OUTPUTS if name not in SECRET_OUTPUTS)
+            kept = (name for name in OUTPUTS if name not in SECRET_OUTPUTS | _OF_CHILDREN)
             self.register_outputs({to_camel(name): getattr(self, name) for name in kept})
 
 
@@ -94,6 +94,9 @@ OUTPUTS = tuple(name for name in ComputingPlatform.__annotations__)
 
 SECRET_OUTPUTS = frozenset({"token"})
 """Outputs that a program can use but that are not written into the component's own state."""
+
+_OF_CHILDREN = frozenset({"connection"})
+"""Long outputs that the state holds already, with the child that they are of."""
 
 
 def _check(name: str, args: Mapping[str, Any]) -> PlatformArgs:

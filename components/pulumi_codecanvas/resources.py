@@ -2,9 +2,6 @@
 
 Kubernetes objects are registered by type token: the typed `pulumi_kubernetes` modules cost a second of
 start-up and add nothing to manifests that the pure modules already made.
-
-The children have no constructors of their own: Pulumi's SDK then records the line of the program that declared the
-platform as where they come from, and not one in here.
 """
 
 from __future__ import annotations
@@ -13,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pulumi
 
-from pulumi_codecanvas.origins import brief_origin
+from pulumi_codecanvas.origins import no_origin
 from pulumi_codecanvas.shared_hooks import bind_hooks
 from pulumi_codecanvas.version import VERSION
 
@@ -41,7 +38,7 @@ class _Child(pulumi.CustomResource):
         bind_hooks(opts.hooks, token, name)
         # Of each property that is there, given or not, the SDK makes an Output.
         given = {name: value for name, value in props.items() if value is not None}
-        with brief_origin():
+        with no_origin():
             return cls(token, name, {**dict.fromkeys(cls.computed), **given}, opts)
 
 

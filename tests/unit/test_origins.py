@@ -1,13 +1,18 @@
-"""What a child records of where it comes from: the line that declared its platform, and nothing below."""
+"""What a platform records of where it comes from: the line that declared it; its children nothing."""
 
 from __future__ import annotations
 
 import sys
 import traceback
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pulumi_codecanvas.origins import brief_origin
+from pulumi_codecanvas.origins import brief_origin, no_origin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
 
 def look_at_stack() -> list[str]:
@@ -44,8 +49,9 @@ def test_the_outermost_frame_recorded_is_the_caller_of_the_component(depth: int)
     assert program().seen[:2] == ["program", "__init__"]
 
 
-def test_tracebacks_are_as_long_as_before_afterwards() -> None:
+@pytest.mark.parametrize("origin", [brief_origin, no_origin])
+def test_tracebacks_are_as_long_as_before_afterwards(origin: Callable[[], AbstractContextManager[None]]) -> None:
     before = getattr(sys, "tracebacklimit", None)
-    with pytest.raises(ValueError, match="refused"), brief_origin():
+    with pytest.raises(ValueError, match="refused"), origin():
         raise ValueError("refused")
     assert getattr(sys, "tracebacklimit", None) == before
