@@ -134,14 +134,14 @@ async def run_checks(context: Context, target: Target, *, names: frozenset[str] 
     Args:
         context: ends the run on request.
         target: what is to be checked.
-        names: the checks to run; None: all.
+        names: the checks to run; None: all. That the cluster is not reached is always among the outcomes.
 
     """
     wanted = [name for name in CHECK_NAMES if names is None or name in names]
     target = replace(target, looks=_Looks())
-    first = await in_thread(context, _run, _REACHABLE, target)
-    outcomes = [first] if _REACHABLE in wanted else []
-    others = [name for name in wanted if name != _REACHABLE]
+    first = await in_thread(context, _run, REACHABLE, target)
+    outcomes = [first] if REACHABLE in wanted or first.status != "Success" else []
+    others = [name for name in wanted if name != REACHABLE]
     if first.status != "Success":
         return outcomes + [Check(name, "Skipped", "the cluster was not reached") for name in others]
     return [*outcomes, *await asyncio.gather(*(in_thread(context, _run, name, target) for name in others))]
@@ -272,7 +272,8 @@ def _check_operator(target: Target) -> str:
         if sources.missing:
             raise _fail(
                 f"{workload.title} needs {join_names(sources.missing)}, which does not exist, so it runs until its next"
-                f" restart only; {_put_back(target)}"
+                f" restart only; {_put_back(target)}",
+                "short",
             )
         if target.fingerprint is not None:
             _require_key(target, workload, sources)
@@ -327,24 +328,31 @@ def _put_back(target: Target) -> str:
 
 def _check_operator_rights(target: Target) -> str:
     """Ask for the least that an operator must be able to do; what else a chart grants is its own affair."""
-    accounts = {workload.pod_spec.get("serviceAccountName") or "default" for workload in _find_workloads(target)}
-    for account in sorted(accounts):
-        try:
-            denied = [
-                verb
-                for verb in ("create", "delete")
-                if not target.cluster.account_may(account, target.operator_namespace, verb, "pods", target.namespace)
-            ]
-        except Refused as error:
-            if error.status != 403:
-                raise
-            raise _skip("we may not ask what others may do (create localsubjectaccessreviews)") from None
-        if denied:
-            raise _fail(
-                f"the operator's service account {account} may not {' and '.join(denied)} pods in namespace"
-                f" {target.namespace}: its Role or RoleBinding is gone; {_put_back(target)}"
-            )
-    return f"the operator may run dev environments in namespace {target.namespace}"
+    accounts = sorted(
+        {workload.pod_spec.get("serviceAccountName") or "default" for workload in _find_workloads(target)}
+    )
+    try:
+        denied = {account: _denied_verbs(target, account) for account in accounts}
+    except Refused as error:
+        if error.status != 403:
+            raise
+        raise _skip("we may not ask what others may do (create localsubjectaccessreviews)") from None
+    # Of several workloads, one is the operator.
+    if not all(denied.values()):
+        return f"the operator may run dev environments in namespace {target.namespace}"
+    account = accounts[0]
+    raise _fail(
+        f"the operator's service account {account} may not {' and '.join(denied[account])} pods in namespace"
+        f" {target.namespace}: its Role or RoleBinding is gone; {_put_back(target)}"
+    )
+
+
+def _denied_verbs(target: Target, account: str) -> list[str]:
+    return [
+        verb
+        for verb in ("create", "delete")
+        if not target.cluster.account_may(account, target.operator_namespace, verb, "pods", target.namespace)
+    ]
 
 
 def _check_template(target: Target) -> str:
@@ -465,7 +473,7 @@ def _check_quota(target: Target) -> str:
             )
         raise _fail(f"no room for another dev environment: {refusal}; raise the quota or stop dev environments")
     for quota in sorted(target.cluster.list_all(QUOTA, target.namespace), key=name_of):
-        full = _full_resources(quota)
+        full = _full_resources(quota, target.storage_class)
         if full:
             raise _fail(
                 f"no room for another volume: ResourceQuota {name_of(quota)} is used up for {join_names(full)};"
@@ -474,26 +482,23 @@ def _check_quota(target: Target) -> str:
     return "there is room for another dev environment"
 
 
-def _full_resources(quota: dict[str, Any]) -> list[str]:
-    """Name the resources of volumes that a quota has no room for."""
+def _full_resources(quota: dict[str, Any], storage_class: str | None) -> list[str]:
+    """Name the resources of volumes that a quota has no room for; those of other storage classes do not matter."""
     from kubernetes.utils import quantity
 
     parse: Any = quantity.parse_quantity  # the package ships no types
     status = quota.get("status") or {}
     hard, used = status.get("hard") or {}, status.get("used") or {}
-    return sorted(
-        name
-        for name in hard
-        if name in used
-        and name.endswith(("persistentvolumeclaims", "requests.storage"))
-        and parse(used[name]) >= parse(hard[name])
-    )
+    prefixes = ["", *([f"{storage_class}.storageclass.storage.k8s.io/"] if storage_class else [])]
+    counted = {prefix + name for prefix in prefixes for name in ("persistentvolumeclaims", "requests.storage")}
+    return sorted(name for name in hard if name in used and name in counted and parse(used[name]) >= parse(hard[name]))
 
 
-_REACHABLE = "Cluster reachable"
+REACHABLE = "Cluster reachable"
+"""The check without which no other says anything."""
 
 _CHECKS: dict[str, Callable[[Target], str]] = {
-    _REACHABLE: _check_reachable,
+    REACHABLE: _check_reachable,
     "Permissions": _check_permissions,
     "Namespace": _check_namespace,
     "Helm release": _check_release,

@@ -27,6 +27,7 @@ class FakeCluster(Cluster):
         on_list: called with each kind before it is listed.
         on_get: called with each kind before one of it is read.
         away: every call fails as with a cluster that does not answer.
+        on_version: says whether the question for the version fails so.
         version: of Kubernetes.
 
     """
@@ -42,6 +43,7 @@ class FakeCluster(Cluster):
         self.on_list: Callable[[Kind], None] = lambda _kind: None
         self.on_get: Callable[[Kind], None] = lambda _kind: None
         self.away = False
+        self.on_version: Callable[[], bool] = lambda: False
         self.version = "v1.33.1"
         self._guard = threading.RLock()
         self._uids = itertools.count(1)
@@ -73,7 +75,7 @@ class FakeCluster(Cluster):
         return sorted(key[2] for key in self.objects if key[:2] == (kind.name, namespace or ""))
 
     def read_version(self) -> str:
-        self._answer()
+        self._answer(away=self.on_version())
         return self.version
 
     def get(
@@ -176,8 +178,8 @@ class FakeCluster(Cluster):
         self._answer()
         return [POD, CLAIM]
 
-    def _answer(self) -> None:
-        if self.away:
+    def _answer(self, *, away: bool = False) -> None:
+        if self.away or away:
             raise Unreachable("no answer from https://gone.example.com", "see that kubectl works")
 
     def _authorize(self, verb: str, kind: Kind) -> None:

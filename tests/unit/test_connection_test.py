@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -35,6 +37,7 @@ PACE = Pace(first=0.001, longest=0.01)
 READY = {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
 FROZEN = "ValidatingAdmissionPolicy 'codecanvas-freeze-eu' with binding 'codecanvas-freeze-eu' denied request: frozen"
 FULL = "pods is forbidden: exceeded quota: team, requested: pods=1, used: pods=20, limited: pods=20"
+GP3_CLAIMS, GOLD_CLAIMS = (f"{name}.storageclass.storage.k8s.io/persistentvolumeclaims" for name in ("gp3", "gold"))
 TEMPLATE: dict[str, Any] = {
     "apiVersion": "v1",
     "kind": "Pod",
@@ -288,6 +291,13 @@ FAULTS: dict[str, tuple[Callable[[FakeCluster], object], str, str]] = {
         "Quota",
         "no room for another dev environment: pods is forbidden: exceeded quota: team",
     ),
+    "no room for volumes of its class": (
+        lambda cluster: cluster.find(QUOTA, "team", "eu").update(  # type: ignore[union-attr]
+            status={"hard": {GP3_CLAIMS: "5", GOLD_CLAIMS: "0"}, "used": {GP3_CLAIMS: "5", GOLD_CLAIMS: "0"}}
+        ),
+        "Quota",
+        f"ResourceQuota team is used up for {GP3_CLAIMS};",
+    ),
     "no room for volumes": (
         lambda cluster: cluster.find(QUOTA, "team", "eu").update(  # type: ignore[union-attr]
             status={"hard": {"requests.storage": "1Ti"}, "used": {"requests.storage": "1024Gi"}}
@@ -516,6 +526,48 @@ def test_what_needs_time_to_become_true_is_waited_for(cluster: FakeCluster) -> N
     _, outputs = run(resource.create(log.context(), make_inputs(timeout=60)))
     assert failed(outputs["checks"]) == {}
     assert "testing the connection: waiting for Operator" in log.progress
+
+
+def test_a_cluster_that_is_away_at_first_is_tested_once_it_is_back(cluster: FakeCluster) -> None:
+    resource = ConnectionTest(cluster.connect_to, PACE, short_patience=60)
+    cluster.refuse_pod = lambda _pod: "never"
+    away = iter([True] * 3)
+    cluster.on_version = lambda: next(away, False)
+    with pytest.raises(PartialFailure, match="failed: Pod template"):
+        run(resource.create(Context(), make_inputs(keyFingerprint=None)), seconds=5)
+
+
+@pytest.mark.parametrize("until", [READY, None])
+def test_a_cluster_that_is_away_for_a_moment_passes_no_check(cluster: FakeCluster, until: object) -> None:
+    resource = ConnectionTest(cluster.connect_to, PACE, short_patience=0.1)
+    deployment(cluster)["status"] = {"observedGeneration": 1}
+    looks = itertools.count()
+
+    def is_away() -> bool:
+        look = next(looks)
+        if look == 40 and until:
+            deployment(cluster)["status"] = until
+        return look % 2 == 1
+
+    cluster.on_version = is_away
+    if until:
+        _, outputs = run(resource.create(Context(), make_inputs(timeout=60)), seconds=20)
+        assert {check["status"] for check in outputs["checks"]} == {"Success"}
+        return
+    with pytest.raises(PartialFailure, match="failed: Operator"):
+        run(resource.create(Context(), make_inputs(timeout=1)), seconds=20)
+
+
+def test_of_several_workloads_one_needs_the_rights_of_the_operator(
+    cluster: FakeCluster, resource: ConnectionTest
+) -> None:
+    other = copy.deepcopy(deployment(cluster))
+    other["metadata"]["name"] = "a-webhook"
+    other["spec"]["template"]["spec"]["serviceAccountName"] = "webhook"
+    cluster.put(DEPLOYMENT, other, "ops")
+    run(resource.create(Context(), make_inputs()))
+    cluster.denied.add("system:serviceaccount:ops:webhook create pods")
+    assert failed(read(resource)) == {}
 
 
 def test_a_refusal_of_moments_is_waited_for(cluster: FakeCluster) -> None:
