@@ -60,13 +60,19 @@ _KINDS = {
 _INNATE = frozenset({"ConfigMap kube-root-ca.crt", "ServiceAccount default"})
 
 _FRESH = datetime.timedelta(hours=1)
-"""How long ago an interrupted run may have made a namespace; an older one may be in the state, about to be deleted."""
+"""How long ago an interrupted run may have made what is cluster-wide; an older one may be in a state."""
 
 _KEEP_IT = (
     "and is this stack's{why}. Where a move of the platform failed, the stack still has it, to be deleted when the move"
     " is through: either finish the move, or go back to the state of before it (`pulumi stack import`), and do not"
     " delete it by hand. Only where no state has it, as one was lost, and nobody works in it:"
     " `kubectl delete namespace {name}`"
+)
+
+_KEEP_OLD = (
+    "and is this stack's{why}: too long ago to be an interrupted run's. Where another stack of the same name, or a"
+    " resource of this one that was renamed, still has it, leave it there. Only where no state has it, as one was lost:"
+    " `kubectl delete {thing}`, then run `pulumi up` again"
 )
 
 _FIELDS: dict[str, Field] = {
@@ -136,9 +142,12 @@ class Leftovers:
             held = [thing for thing in held if thing not in _INNATE]
             if held:
                 return _KEEP_IT.format(why=f" and not empty ({', '.join(held[:3])})", name=name)
-            made = parse_time(metadata.get("creationTimestamp"))
-            if made is None or now() - made > _FRESH:
-                return _KEEP_IT.format(why=f", made at {metadata.get('creationTimestamp')}", name=name)
+        made = parse_time(metadata.get("creationTimestamp"))
+        # What is in a namespace was made after it, by whoever has it; what is cluster-wide may be another's.
+        if not going and namespace is None and (made is None or now() - made > _FRESH):
+            keep = _KEEP_IT if kind is NAMESPACE else _KEEP_OLD
+            why = f", made at {metadata.get('creationTimestamp')}"
+            return keep.format(why=why, name=name, thing=f"{kind.plural} {name}")
         if not going:
             await in_thread(context, cluster.delete, kind, name, namespace, seen=found)
         deadline = Deadline(PATIENCE)

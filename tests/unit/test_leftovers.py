@@ -24,10 +24,17 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     return made
 
 
-def put(cluster: FakeCluster, kind: Kind, owner: str | None, namespace: str | None = None) -> None:
+def put(
+    cluster: FakeCluster, kind: Kind, owner: str | None, namespace: str | None = None, made: str | None = None
+) -> None:
     annotations = {STACK_ANNOTATION: owner} if owner else {}
     labels = {PLATFORM_LABEL: "eu"}
-    cluster.put(kind, {"metadata": {"name": "eu", "annotations": annotations, "labels": labels}}, namespace)
+    metadata = {"name": "eu", "annotations": annotations, "labels": labels, "creationTimestamp": made or fresh()}
+    cluster.put(kind, {"metadata": metadata}, namespace)
+
+
+def fresh() -> str:
+    return now().strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def clear(cluster: FakeCluster, kind: Kind, **given: Any) -> dict[str, Any]:
@@ -78,8 +85,19 @@ def test_a_namespace_in_a_cluster_that_does_not_tell_its_kinds_stays(
     assert cluster.find(NAMESPACE, "eu")
 
 
+def test_a_cluster_wide_object_that_is_older_than_any_run_stays(cluster: FakeCluster) -> None:
+    put(cluster, STORAGE_CLASS, OWNER, made=NOW)
+    found = clear(cluster, STORAGE_CLASS)
+    assert (found["cleared"], found["ours"]) == (False, True)
+    assert f"this stack's, made at {NOW}: too long ago" in found["reason"]
+    assert "`kubectl delete storageclasses eu`" in found["reason"]
+    assert cluster.find(STORAGE_CLASS, "eu")
+    put(cluster, POD_TEMPLATE, OWNER, "eu", made=NOW)
+    assert clear(cluster, POD_TEMPLATE, namespace="eu")["cleared"]
+
+
 def test_a_namespace_goes_only_when_it_holds_nothing(cluster: FakeCluster) -> None:
-    put(cluster, NAMESPACE, OWNER)
+    put(cluster, NAMESPACE, OWNER, made=NOW)
     cluster.put(CONFIG_MAP, {"metadata": {"name": "kube-root-ca.crt"}}, "eu")
     cluster.put(SERVICE_ACCOUNT, {"metadata": {"name": "default"}}, "eu")
     cluster.put(CONFIG_MAP, {"metadata": {"name": "work"}}, "eu")
@@ -97,7 +115,7 @@ def test_a_namespace_goes_only_when_it_holds_nothing(cluster: FakeCluster) -> No
     assert f"this stack's, made at {NOW}" in old["reason"]
     namespace = cluster.find(NAMESPACE, "eu")
     assert namespace
-    namespace["metadata"]["creationTimestamp"] = now().strftime("%Y-%m-%dT%H:%M:%SZ")
+    namespace["metadata"]["creationTimestamp"] = fresh()
     assert clear(cluster, NAMESPACE)["cleared"]
 
 
