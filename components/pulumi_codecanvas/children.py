@@ -17,9 +17,9 @@ from pulumi_codecanvas.connection import (
     place_of_snippet,
     snippet_fingerprint,
     snippet_key,
-    values_fingerprint,
 )
 from pulumi_codecanvas.hooks import Hooks
+from pulumi_codecanvas.kubeconfig import identify_cluster
 from pulumi_codecanvas.late_checks import checked_values, merged_values, parse_later, public_half
 from pulumi_codecanvas.manifests import NAMESPACE_SECONDS, PATCH_FORCE, SKIP_AWAIT, STACK_ANNOTATION
 from pulumi_codecanvas.outputs import without_dependencies
@@ -118,7 +118,7 @@ class Builder:
         """Options of a child: its parent, what it waits for, and whether it goes with the namespace.
 
         What is `passing` comes and goes in a platform's life, so that a protected platform can be unfrozen too. What
-        makes nothing in the cluster asks for no rights there.
+        makes nothing in the cluster, or always comes after something that asked, asks for no rights there.
         """
         home = self.home if inside else None
         waits = [*(after or []), *([home] if home else [])]
@@ -128,8 +128,7 @@ class Builder:
             providers=self.children or None,
             depends_on=waits or self._first(),
             deleted_with=goes_along,
-            # What waits for another object is not the first to be made.
-            hooks=self.first if asks and not waits else None,
+            hooks=self.first if asks and not after else None,
             protect=False if passing else None,
         )
 
@@ -148,10 +147,12 @@ class Builder:
         """Make the provider of the cluster that the arguments name; it is replaced where they name another one."""
         args, stem = self.args, self.stem
         if args.kubeconfig is not None or args.context is not None:
-            props = {
-                "kubeconfig": None if args.kubeconfig is None else pulumi.Output.secret(args.kubeconfig),
-                "context": args.context,
-            }
+            props: dict[str, Any] = {"kubeconfig": None, "context": args.context}
+            if args.kubeconfig is not None:
+                way = pulumi.Output.all(args.kubeconfig, args.context)
+                # Else a new certificate, or what a tool notes in the kubeconfig, would replace all that is there.
+                identity = pulumi.Output.unsecret(way.apply(lambda known: identify_cluster(*known)))
+                props |= {"kubeconfig": pulumi.Output.secret(args.kubeconfig), "clusterIdentifier": identity}
             opts = pulumi.ResourceOptions(parent=self.parent, depends_on=self._first())
             self.children["kubernetes"] = KubernetesProvider(stem, props, opts)
 
@@ -161,10 +162,6 @@ class Builder:
             return getattr(place_of_args(self.args), field)
         found = self.snippet.apply(lambda snippet: getattr(place_of_snippet(vars(self.args), snippet), field))
         return found if field in SECRET_FIELDS else pulumi.Output.unsecret(found)
-
-    @property
-    def _operator_lives_apart(self) -> bool:
-        return self.args.operator_namespace not in {None, self.args.namespace or self.stem}
 
     def _add_namespaces(self) -> None:
         """Register the platform's own namespaces; their end is waited for by the key, where there is one."""
@@ -176,7 +173,7 @@ class Builder:
             )
             retained = pulumi.ResourceOptions(retain_on_delete=args.retain_volumes or None)
             self.home = self._namespace("namespace", manifest, retained)
-        if args.create_operator_namespace and self._operator_lives_apart:
+        if args.create_operator_namespace and _operator_lives_apart(args):
             manifest = hardening.plain_namespace(self.operator_namespace, labels=self.labels, annotations=annotations)
             self.operator_home = self._namespace("operator-namespace", manifest)
 
@@ -215,7 +212,7 @@ class Builder:
         args = self.args
         owned = "retained" if args.retain_volumes else "namespaces"
         places = {owned if args.create_namespace else "adopted": [self.namespace]}
-        if self._operator_lives_apart:
+        if _operator_lives_apart(args):
             kind = "namespaces" if args.create_operator_namespace else "adopted"
             places[kind] = [*places.get(kind, []), self.operator_namespace]
         # Not given where it does not hold: one line less of state for each platform.
@@ -253,11 +250,13 @@ class Builder:
             labels=self.labels,
             annotations=self.annotations,
         )
-        return self._inside("pod-template", manifest)
+        return self._inside("pod-template", manifest, asks=self.home is None)
 
-    def _inside(self, suffix: str, manifest: Mapping[str, Any], *, passing: bool = False) -> KubernetesObject:
+    def _inside(
+        self, suffix: str, manifest: Mapping[str, Any], *, passing: bool = False, asks: bool = True
+    ) -> KubernetesObject:
         """Register an object that lives in the platform's namespace and goes with it."""
-        registered = self._object(suffix, manifest, self._options(inside=True, passing=passing))
+        registered = self._object(suffix, manifest, self._options(inside=True, passing=passing, asks=asks))
         self.objects.append(registered)
         return registered
 
@@ -363,8 +362,7 @@ class Builder:
             "skipAwait": args.skip_await,
         }
         watched = {"namespace": props["namespace"], "releaseName": props["name"], "timeout": props["timeout"]}
-        known = pulumi.Output.unsecret(pulumi.Output.from_input(props["values"]).apply(values_fingerprint))
-        hooks = self.hooks.for_release(watched, known)
+        hooks = self.hooks.for_release(watched, props["values"])
         options = pulumi.ResourceOptions.merge(
             self._options(after=after),
             # In place: another one of its name cannot be there at the same time.
@@ -463,7 +461,7 @@ def features_of(args: PlatformArgs) -> list[str]:
         "pod template": True,
         "Helm release": True,
         "own namespace": args.create_namespace,
-        "own operator namespace": args.create_operator_namespace and args.operator_namespace is not None,
+        "own operator namespace": args.create_operator_namespace and _operator_lives_apart(args),
         "service accounts": args.service_accounts,
         "quota": args.quota,
         "limits": args.limits,
@@ -477,6 +475,12 @@ def features_of(args: PlatformArgs) -> list[str]:
         "delete": True,
     }
     return [feature for feature, wanted in used.items() if wanted]
+
+
+def _operator_lives_apart(args: PlatformArgs) -> bool:
+    """Say whether the operator has a namespace of its own; a snippet's target, which is not known yet, is checked."""
+    home = args.namespace or (None if args.connection_snippet is not None else args.platform_name)
+    return args.operator_namespace not in {None, home}
 
 
 def _default_provider_disabled() -> bool:

@@ -157,6 +157,7 @@ def contradictions(args: Mapping[str, Any], snippet: Snippet) -> list[Fault]:
         *_differences(args, snippet),
         *_double_logins(args, snippet),
         *_apart(args, snippet),
+        *_together(args, place),
         *freeze_faults(args.get("freeze_mode", "policy"), place.namespace, place.operator_namespace),
     ]
 
@@ -240,6 +241,15 @@ def _private_key(values: Mapping[str, Any]) -> str | None:
     secret = operator.get("secret") if isinstance(operator, Mapping) else None
     key = secret.get("jwtPrivateKey") if isinstance(secret, Mapping) else None
     return key if isinstance(key, str) else None
+
+
+def _together(args: Mapping[str, Any], place: Place) -> list[Fault]:
+    """Refuse a namespace of the operator's own where the snippet puts all into one."""
+    given = args.get("operator_namespace")
+    if args.get("namespace") is not None or not given == place.namespace == place.operator_namespace:
+        return []
+    cause = f"is `{given}`, where the connection snippet has dev environments run as well"
+    return [Fault("operator_namespace", cause, "remove it, or give namespace where dev environments are to run")]
 
 
 def _apart(args: Mapping[str, Any], snippet: Snippet) -> list[Fault]:

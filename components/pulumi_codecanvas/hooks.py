@@ -15,6 +15,7 @@ from weakref import WeakSet
 import pulumi
 from pulumi.runtime.mocks import MockMonitor
 
+from pulumi_codecanvas.connection import values_fingerprint
 from pulumi_codecanvas.errors import CodeCanvasError
 from pulumi_codecanvas.shared_hooks import SharedErrorHook, SharedHook, alone, make_room, start_once
 
@@ -36,7 +37,8 @@ _ADVICE = {
         " release_name or operator_namespace, or remove it: helm uninstall {name} --namespace {namespace}"
     ),
     "another operation (install/upgrade/rollback) is in progress": (
-        "somebody else's Helm operation on release {name} runs, or was interrupted; wait for it or, where none runs,"
+        "a Helm operation on release {name} runs, or was cut off, and is not known to be this stack's; wait for it or,"
+        " where none runs,"
         " end it: helm rollback {name} --namespace {namespace} --wait; then run `pulumi up` again"
     ),
     "has no deployed releases": (
@@ -58,6 +60,10 @@ async def settle_hooks() -> None:
     loop = asyncio.get_running_loop()
     pending = [registration for registration in _registrations if registration.get_loop() is loop]
     await asyncio.gather(*pending, return_exceptions=True)
+
+
+def _fingerprint_of(values: Any) -> pulumi.Output[str]:
+    return pulumi.Output.unsecret(pulumi.Output.from_input(values).apply(values_fingerprint))
 
 
 def _is_mocked() -> bool:
@@ -167,22 +173,27 @@ class Hooks:
         hook = _noted(SharedHook(self.stem, "rights", refuse, pulumi.ResourceHookOptions(on_dry_run=True)))
         return pulumi.ResourceHookBinding(before_create=[hook])
 
-    def for_release(self, release: Mapping[str, Any], fingerprint: Any) -> pulumi.ResourceHookBinding:
+    def for_release(self, release: Mapping[str, Any], values: Any) -> pulumi.ResourceHookBinding:
         """Recover what a killed run left, watch the release, and tell what was not ready when it failed.
 
         Args:
             release: `namespace`, `releaseName` and `timeout`, inputs of the plugin's functions.
-            fingerprint: of its values, see `connection.values_fingerprint`: by it the plugin knows the stack's own.
+            values: its values, by whose fingerprint the plugin knows the stack's own.
 
         """
         if _is_mocked():
             return pulumi.ResourceHookBinding()
 
+        fingerprint = _fingerprint_of(values)
+
         async def recover(args: pulumi.ResourceHookArgs, *, creating: bool) -> None:
             # The run that was cut off may have had the old time-out, or already the new one.
             known = [inputs.get("timeout") for inputs in (args.old_inputs, args.new_inputs) if inputs]
             timeout = max((int(seconds) for seconds in known if seconds), default=release["timeout"])
-            facts = {"fingerprint": fingerprint, "owner": self.owner, "creating": creating}
+            # What a failed update puts back has the values of before.
+            former = (args.old_inputs or {}).get("values")
+            before = None if former is None else _fingerprint_of(former)
+            facts = {"fingerprint": fingerprint, "formerFingerprint": before, "owner": self.owner, "creating": creating}
             arguments = {**release, **facts, "timeout": timeout}
             found = await self._ask(RECOVER, arguments)
             if found.get("done"):

@@ -35,7 +35,7 @@ class _Child(pulumi.CustomResource):
 
     @classmethod
     def _register(cls, token: str, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions) -> Self:
-        bind_hooks(opts.hooks, token, name)
+        bind_hooks(opts, token, name)
         # Of each property that is there, given or not, the SDK makes an Output.
         given = {name: value for name, value in props.items() if value is not None}
         with no_origin():

@@ -29,10 +29,13 @@ _Place = tuple[str, str, str]
 
 @dataclass
 class _Program:
-    """What one program has registered, and who is meant: by name of the hook, type and name of the resource."""
+    """What one program has registered, and who is meant: by name of the hook, type and name of the resource.
+
+    Resources below parents of different types may have one name: then the parent tells them apart.
+    """
 
     hooks: dict[str, Any] = field(default_factory=dict)
-    handlers: dict[_Place, Handler] = field(default_factory=dict)
+    handlers: dict[_Place, list[tuple[pulumi.Resource | None, Handler]]] = field(default_factory=dict)
     started: asyncio.Task[Any] | None = None
 
 
@@ -86,12 +89,13 @@ class SharedErrorHook(pulumi.ErrorHook):
         _share(self, stem, kind, lambda dispatch: pulumi.ErrorHook(f"{stem}-{kind}", dispatch))
 
 
-def bind_hooks(hooks: pulumi.ResourceHookBinding | None, token: str, name: str) -> None:
-    """Have the shared hooks in a binding act for this resource."""
+def bind_hooks(opts: pulumi.ResourceOptions, token: str, name: str) -> None:
+    """Have the shared hooks in a resource's options act for it."""
+    hooks = opts.hooks
     lists = (hooks.before_create, hooks.before_update, hooks.on_error) if hooks else ()
     for hook in [each for listed in lists for each in listed or []]:
         if isinstance(hook, SharedHook | SharedErrorHook):
-            _program().handlers[(hook.name, token, name)] = hook.callback
+            _program().handlers.setdefault((hook.name, token, name), []).append((opts.parent, hook.callback))
 
 
 _Shared = TypeVar("_Shared", SharedHook, SharedErrorHook)
@@ -102,7 +106,8 @@ def _share(hook: _Shared, stem: str, kind: str, register: Callable[[Handler], An
     group = f"{stem}-{kind}" if alone.get() else kind
 
     async def dispatch(args: Any) -> Any:
-        answer = program.handlers[(program.hooks[group].name, args.type, args.name)](args)
+        known = program.handlers[(program.hooks[group].name, args.type, args.name)]
+        answer = (await _choose(known, args.urn))(args)
         return await answer if inspect.isawaitable(answer) else answer
 
     if group not in program.hooks:
@@ -110,6 +115,19 @@ def _share(hook: _Shared, stem: str, kind: str, register: Callable[[Handler], An
     registered = program.hooks[group]
     hook.name = registered.name
     hook._registered = registered._registered  # noqa: SLF001 - the SDK awaits it, and has no public way
+
+
+async def _choose(known: list[tuple[pulumi.Resource | None, Handler]], urn: str) -> Handler:
+    """Give the handler of the resource that a hook was called for: its URN holds the types of its parents."""
+    for parent, handler in known[:-1]:
+        above = None if parent is None else await parent.urn.future()
+        if above and _types(urn).startswith(f"{_types(above)}$"):
+            return handler
+    return known[-1][1]
+
+
+def _types(urn: str) -> str:
+    return urn.split("::")[2]
 
 
 def _program() -> _Program:

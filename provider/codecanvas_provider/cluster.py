@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import quote, urlencode
 
-from codecanvas_provider.kubeconfig import describe_source
 from codecanvas_provider.waiting import MAX_THREADS
 from pulumi_codecanvas.errors import ClusterError
+from pulumi_codecanvas.kubeconfig import describe_source
 from pulumi_codecanvas.version import VERSION
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from codecanvas_provider.cluster import Cluster, Refused, Unreachable
+from codecanvas_provider.cluster import NAMESPACE, Cluster, Refused, Unreachable
 from codecanvas_provider.delete_guard import (
     EnvironmentsRunningError,
     NamespaceInUseError,
@@ -13,13 +13,13 @@ from codecanvas_provider.delete_guard import (
     require_kept,
 )
 from codecanvas_provider.inputs import CLUSTER_FIELDS, Field, changed_names, check_fields
-from codecanvas_provider.kubeconfig import is_elsewhere
 from codecanvas_provider.namespace_holders import await_end
 from codecanvas_provider.resource import UNKNOWN, CustomResource, Diff, holds_unknown
 from codecanvas_provider.waiting import Pace, in_thread
 from pulumi_codecanvas import keys
 from pulumi_codecanvas.checks import type_name
 from pulumi_codecanvas.errors import ClusterError, CodeCanvasError, Fault
+from pulumi_codecanvas.kubeconfig import is_elsewhere
 from pulumi_codecanvas.manifests import NAMESPACE_SECONDS
 
 if TYPE_CHECKING:
@@ -122,9 +122,14 @@ class ConnectionKey(CustomResource):
             return
         before, after = (_namespaces_of(values) for values in (old_outputs, new_inputs))
         elsewhere = is_elsewhere(old_outputs, new_inputs)
+        cluster, there = (
+            self._connect(values.get("kubeconfig"), values.get("context")) for values in (old_outputs, new_inputs)
+        )
+        # With an ambient kubeconfig the kubernetes plugin goes on where it is, whichever context leads there.
+        if elsewhere and not new_inputs.get("kubeconfig"):
+            elsewhere = not await in_thread(context, _are_same, cluster, there, before)
         disowned = set() if elsewhere else set(old_outputs.get(_NAMESPACES) or []) & set(new_inputs.get(_ADOPTED) or [])
         left = [name for name in before if elsewhere or name not in after]
-        cluster = self._connect(old_outputs.get("kubeconfig"), old_outputs.get("context"))
         try:
             # One that was there already, so that it could not be made, is adopted rightly.
             made = [name for name in disowned if await in_thread(context, is_made_here, cluster, name, context.urn)]
@@ -196,6 +201,15 @@ class ConnectionKey(CustomResource):
             # It has nothing in the cluster, and the kubernetes plugin has come this far. The key of a rotation goes
             # after its login may have been taken back.
             await context.log(f"the end of {', '.join(namespaces)} was not waited for: {error}", "warning")
+
+
+def _are_same(one: Cluster, other: Cluster, namespaces: list[str]) -> bool:
+    """Tell whether namespaces are the same through both; where one of them cannot be seen, they are not."""
+    try:
+        pairs = [[cluster.get(NAMESPACE, name, metadata_only=True) for cluster in (one, other)] for name in namespaces]
+    except ClusterError:
+        return False
+    return all(a and b and a["metadata"]["uid"] == b["metadata"]["uid"] for a, b in pairs)
 
 
 def _namespaces_of(values: dict[str, Any]) -> list[str]:

@@ -17,10 +17,9 @@ from codecanvas_provider.freeze_block import (
     remove_block,
 )
 from codecanvas_provider.inputs import PLATFORM_FIELDS, Field, Fields, changed_names, check_fields, last_wanted
-from codecanvas_provider.kubeconfig import is_elsewhere
 from codecanvas_provider.namespace_holders import release_holders
 from codecanvas_provider.namespaces import WrongClusterError, find_namespace, require_namespace
-from codecanvas_provider.resource import Context, CustomResource, Diff, PartialFailure, holds_unknown
+from codecanvas_provider.resource import UNKNOWN, Context, CustomResource, Diff, PartialFailure, holds_unknown
 from codecanvas_provider.volumes import claims_of_environments, delete_claims, request_deletion
 from codecanvas_provider.waiting import Cancelled, Pace, in_thread
 from codecanvas_provider.worker_pods import (
@@ -32,6 +31,7 @@ from codecanvas_provider.worker_pods import (
     stop_worker_pods,
 )
 from pulumi_codecanvas.errors import ClusterError, CodeCanvasError
+from pulumi_codecanvas.kubeconfig import is_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,8 +65,8 @@ class DevEnvironments(CustomResource):
     adopted namespace only those that its running worker pods mount and nobody else does (see
     `claims_of_environments`). What stays is named in a warning.
 
-    A resource that was replaced by one for the same namespace, or taken over by another platform in the same update,
-    leaves everything to it.
+    A resource that was replaced by one for the same namespace, or taken over by another platform, leaves everything
+    to it.
 
     Pods that have finished are no running dev environments. A freeze leaves them, as they take nothing and their
     logs may be of use; a delete removes them, as they still hold their volumes.
@@ -86,8 +86,8 @@ class DevEnvironments(CustomResource):
         """Take what tests replace: how to reach a cluster, and how often to look."""
         self._connect = connect
         self._pace = pace or Pace()
-        # In a replacement the new resource comes before the old one goes.
-        self._successors: set[tuple[Any, ...]] = set()
+        # In a replacement the new resource comes before the old one goes, maybe in an earlier run.
+        self._held: set[tuple[Any, ...]] = set()
 
     def check(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
         """Complete the inputs by their defaults and check their types."""
@@ -98,12 +98,14 @@ class DevEnvironments(CustomResource):
 
         Update what else changed, and what a refresh found to be wrong.
         """
+        self._held |= _places(new_inputs)
         changed = set(changed_names(old_inputs, new_inputs, _FIELDS))
         replaces = changed & {"namespace"}
         access = changed & {"kubeconfig", "context"}
         uids = [inputs.get("namespaceUid") for inputs in (old_inputs, new_inputs)]
-        is_another = all(isinstance(uid, str) for uid in uids) and uids[0] != uids[1]
-        if is_another or is_elsewhere(old_inputs, new_inputs):
+        # Where both are known, nothing tells better: a cluster may have many addresses, and a tunnel one for many.
+        by_uid = all(isinstance(uid, str) for uid in uids)
+        if uids[0] != uids[1] if by_uid else is_elsewhere(old_inputs, new_inputs):
             replaces |= access
         if old_outputs.get("leftBlocked") or (new_inputs.get("frozen") is True and old_outputs.get("running")):
             changed.add("frozen")
@@ -130,7 +132,7 @@ class DevEnvironments(CustomResource):
     async def create(self, context: Context, inputs: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Bring the dev environments into the state that `frozen` asks for."""
         if not context.preview:
-            self._successors.add(_place(inputs))
+            self._held |= _places(inputs)
         return str(inputs["namespace"]), await self._bring_about(context, inputs)
 
     async def update(
@@ -168,7 +170,7 @@ class DevEnvironments(CustomResource):
 
     async def delete(self, context: Context, id: str, outputs: dict[str, Any]) -> None:  # noqa: A002, ARG002 - as above
         """Guard, block, stop, delete volumes; see the class."""
-        if _place(outputs) in self._successors:
+        if _places(outputs) & self._held:
             await context.log(f"the dev environments in namespace {outputs['namespace']} go on in its successor")
             return
         cluster = self._cluster(outputs)
@@ -312,8 +314,11 @@ class DevEnvironments(CustomResource):
             )
 
 
-def _place(inputs: dict[str, Any]) -> tuple[Any, ...]:
-    return inputs.get("kubeconfig"), inputs.get("context"), inputs["namespace"]
+def _places(inputs: dict[str, Any]) -> set[tuple[Any, ...]]:
+    """Give what tells a namespace from others, as far as it is known: the way to it, and its UID."""
+    way = tuple(inputs.get(name) for name in ("kubeconfig", "context", "namespace"))
+    uid = inputs.get("namespaceUid")
+    return ({(uid,)} if isinstance(uid, str) else set()) | ({way} if UNKNOWN not in way else set())
 
 
 def _outputs(inputs: dict[str, Any]) -> dict[str, Any]:
@@ -321,8 +326,9 @@ def _outputs(inputs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_settled(old_outputs: dict[str, Any], inputs: dict[str, Any]) -> bool:
-    """Tell whether nothing changed but what is only recorded."""
+    """Tell whether nothing changed but what is only recorded; another address has yet to lead to the same place."""
     same = all(old_outputs.get(name) == inputs.get(name) for name in ("frozen", "freezeMode"))
+    same = same and not is_elsewhere(old_outputs, inputs)
     stopped = not inputs.get("frozen") or old_outputs.get("running") == 0
     return same and stopped and not old_outputs.get("leftBlocked")
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from codecanvas_provider.cluster import Cluster
 from codecanvas_provider.inputs import Field, require_fields
-from codecanvas_provider.kubeconfig import find_context_fault
 from codecanvas_provider.permissions import RULES
 from codecanvas_provider.resource import holds_unknown
 from codecanvas_provider.waiting import in_thread
 from pulumi_codecanvas.errors import ClusterError
+from pulumi_codecanvas.kubeconfig import find_context_fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -4,7 +4,8 @@ Helm refuses to work on a release that is `pending-...`, and to install one whos
 run both happen, for ever. A record is cleared only on proof:
 
 - Ours: the kubernetes plugin wrote it last, not a person's Helm; its values hold the very private key (or, without
-  one, all the values) that this stack's state holds; what was finished also names this stack in its description.
+  one, all the values) that this stack's state holds or is about to hold; what was finished also names this stack in
+  its description.
 - Dead: Helm writes the record at each step, and no step outlasts the release's time-out. So a record that nobody
   wrote for longer than that, by the API server's clock, has nobody at work on it. Where it is younger, we wait:
   a Helm that outlived its engine ends by itself meanwhile.
@@ -23,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 from codecanvas_provider.cluster import SECRET, Cluster
 from codecanvas_provider.inputs import CLUSTER_FIELDS, Field, require_fields
-from codecanvas_provider.times import now, parse_time
+from codecanvas_provider.server_clock import read_server_time
+from codecanvas_provider.times import parse_time
 from codecanvas_provider.waiting import Pace, in_thread, pause
 from codecanvas_provider.worker_pods import name_of
 from pulumi_codecanvas.connection import values_fingerprint
@@ -44,13 +46,13 @@ MARGIN = 10.0
 _PENDING = "pending-"
 _UNINSTALLING = "uninstalling"
 _WRITER = "pulumi-kubernetes"
-_PROBE = "codecanvas-clock"
 
 _FIELDS: dict[str, Field] = {
     **CLUSTER_FIELDS,
     "releaseName": Field(str, "Name of the Helm release.", required=True),
     "timeout": Field(int, "Seconds that one step of Helm may take.", default=600, least=1),
     "fingerprint": Field(str, "Of the release's values, as this stack has them.", required=True),
+    "formerFingerprint": Field(str, "Of the values before this update, which a failed one puts back."),
     "owner": Field(str, "The stack, as it stands in the description of its releases.", required=True),
     "creating": Field(bool, "Whether the state knows no such release.", required=True),
 }
@@ -108,7 +110,7 @@ class _Case:
     namespace: str
     release: str
     timeout: float
-    fingerprint: str
+    fingerprints: frozenset[str]
     owner: str
     creating: bool
 
@@ -123,7 +125,7 @@ class _Case:
 
     def is_ours(self, record: _Record, content: dict[str, Any]) -> bool:
         """Tell whether this stack made a revision."""
-        if record.writers - {_WRITER} or values_fingerprint(content.get("config") or {}) != self.fingerprint:
+        if record.writers - {_WRITER} or values_fingerprint(content.get("config") or {}) not in self.fingerprints:
             return False
         # Two stacks may have been given one key by their users; what is finished also says whose it is.
         description = (content.get("info") or {}).get("description")
@@ -136,12 +138,8 @@ class _Case:
             return 0.0
         # With hooks, a wait for them and one for the workloads may lie between two writes.
         steps = 2 if content.get("hooks") else 1
-        return steps * self.timeout + MARGIN - (self._server_time() - written).total_seconds()
-
-    def _server_time(self) -> datetime.datetime:
-        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": _PROBE}}
-        tried = self.cluster.create(SECRET, body, self.namespace, dry_run=True)
-        return parse_time(tried["metadata"].get("creationTimestamp")) or now()
+        now = read_server_time(self.cluster, self.namespace)
+        return steps * self.timeout + MARGIN - (now - written).total_seconds()
 
     def read(self, record: _Record) -> dict[str, Any] | None:
         """Give what a record holds, secrets included; None where it is gone or no record of Helm's."""
@@ -202,7 +200,7 @@ class ReleaseRecovery:
             given["namespace"],
             given["releaseName"],
             float(given["timeout"]),
-            given["fingerprint"],
+            frozenset({given["fingerprint"], given.get("formerFingerprint") or given["fingerprint"]}),
             given["owner"],
             given["creating"],
         )

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from codecanvas_provider.cluster import POD, Cluster
 from codecanvas_provider.inputs import CLUSTER_FIELDS, Field, require_fields
+from codecanvas_provider.server_clock import read_server_time
 from codecanvas_provider.times import now
 from codecanvas_provider.waiting import Cancelled, Deadline, in_thread
 from codecanvas_provider.worker_pods import is_worker_pod, name_of
@@ -39,6 +41,7 @@ _SECONDS_PER_WATCH = 0.2
 _MARGIN = 60.0
 # Every release is not ready at first; that alone is no reason for a failure.
 _STARTING = 10.0
+_SECOND = datetime.timedelta(seconds=1)
 
 _FIELDS: dict[str, Field] = {
     **CLUSTER_FIELDS,
@@ -67,13 +70,13 @@ class _Finding:
 
 @dataclass
 class _Watch:
-    """One release under observation; `began` is in the API server's notation, to the second."""
+    """One release under observation; `began` is by this machine's clock."""
 
     cluster: Cluster
     namespace: str
     release: str
     timeout: float
-    began: str = field(default_factory=lambda: now().strftime("%Y-%m-%dT%H:%M:%S"))
+    began: datetime.datetime = field(default_factory=now)
     findings: dict[str, _Finding] = field(default_factory=dict)
     task: asyncio.Task[None] | None = None
 
@@ -180,16 +183,26 @@ def _key(arguments: dict[str, Any]) -> _Key:
     return kubeconfig, context, namespace, release
 
 
+def _began(watch: _Watch) -> str:
+    """Give when a watch began, by the API server's clock and in its notation."""
+    skew = datetime.timedelta(0)
+    with contextlib.suppress(ClusterError):
+        skew = read_server_time(watch.cluster, watch.namespace) - now()
+    # Where the server's time is told to the second only, an event of the first one counts.
+    return (watch.began + skew - _SECOND).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 def _look_back(watch: _Watch) -> list[str]:
     """Say what is wrong now or, where all is gone already, what the events since then still say."""
     present = describe_unready(watch.cluster, watch.namespace, watch.release)
     if present:
         return present
+    began = _began(watch)
     workers = {name_of(pod) for pod in watch.cluster.list_all(POD, watch.namespace) if is_worker_pod(pod)}
     texts = [
         f"namespace {watch.namespace}: {describe_event(event)}"
         for event in list_warnings(watch.cluster, watch.namespace)
-        if event_time(event) >= watch.began and (event.get("involvedObject") or {}).get("name") not in workers
+        if event_time(event) >= began and (event.get("involvedObject") or {}).get("name") not in workers
     ]
     # The newest last, each once.
     return list(dict.fromkeys(reversed(texts)))[:MAX_REASONS][::-1]

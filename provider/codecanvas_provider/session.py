@@ -34,10 +34,10 @@ from urllib3.exceptions import (
 from urllib3.exceptions import SSLError as TLSError
 from urllib3.util.ssl_ import create_urllib3_context
 
-from codecanvas_provider.kubeconfig import describe_source, read_kubeconfig
 from codecanvas_provider.times import parse_time
 from codecanvas_provider.waiting import MAX_THREADS
 from pulumi_codecanvas.errors import ClusterError
+from pulumi_codecanvas.kubeconfig import describe_source, read_kubeconfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -95,6 +95,28 @@ def test_explicit_provider_decides_where_default_providers_are_disabled(
         assert place_of(name, admin, other_admin) == set()
 
 
+def test_what_changes_beside_the_address_in_a_kubeconfig_replaces_nothing(
+    home: PulumiHome, shared_cluster: LocalCluster, admin: Cluster
+) -> None:
+    name = unique("renewed")
+    with make_stack(home, shared_cluster.kubeconfig, [admin]) as stack:
+        kubeconfig = shared_cluster.kubeconfig.read_text()
+        stack.set(name, kubeconfig=stack.seal(kubeconfig))
+        stack.up()
+        place = Site(admin, shared_cluster, name)
+        place.start(1)
+        inventory = place.inventory()
+        noted = yaml.safe_load(kubeconfig)
+        extension = {"name": "cluster_info", "extension": {"last-update": "Thu, 26 Nov 2026 18:00:00 UTC"}}
+        noted["clusters"][0]["cluster"]["extensions"] = [extension]
+        stack.set(name, kubeconfig=stack.seal(yaml.safe_dump(noted)))
+        assert set(stack.up().changes.values()) == {"update"}
+        assert place.inventory() == inventory
+        assert stack.up("--expect-no-changes").changes == {}
+        stack.set(name, forceDelete=True)
+        stack.up()
+
+
 def test_a_platform_leaves_a_cluster_only_when_nothing_runs_there(
     home: PulumiHome,
     shared_cluster: LocalCluster,
@@ -104,6 +126,10 @@ def test_a_platform_leaves_a_cluster_only_when_nothing_runs_there(
     both_clusters: Path,
 ) -> None:
     name = unique("emigrant")
+
+    def arrive(place: str) -> None:
+        wait_for(lambda: place_of(name, admin, other_admin) == {place}, "the old namespace to go", seconds=60)
+
     with make_stack(home, both_clusters, [admin, other_admin]) as stack:
         stack.set(name, context="nosuch")
         refused = stack.preview(ok=False).text
@@ -123,5 +149,10 @@ def test_a_platform_leaves_a_cluster_only_when_nothing_runs_there(
         stack.up()
         stack.set(name, kubeconfig=there, freeze=None)
         stack.up()
-        wait_for(lambda: place_of(name, admin, other_admin) == {"there"}, "the old namespace to go", seconds=60)
+        arrive("there")
         assert stack.up("--expect-no-changes").changes == {}
+        both = stack.seal(both_clusters.read_text())
+        for step in ("here", "there"):
+            stack.set(name, kubeconfig=both, context=step)
+            stack.up()
+            arrive(step)

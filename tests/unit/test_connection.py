@@ -158,6 +158,15 @@ def test_namespaces_that_a_snippet_splits_have_to_be_confirmed() -> None:
     assert "freeze_mode" in refused(freeze_mode="quota")[0]
 
 
+def test_a_namespace_of_the_operators_own_is_refused_where_a_snippet_has_one_for_all() -> None:
+    snippet = SNIPPET.replace("-n eu", "-n codecanvas").replace("targetNamespace=eu", "targetNamespace=codecanvas")
+    [fault] = refused(snippet, operator_namespace="codecanvas")
+    assert fault.startswith(
+        "operator_namespace: is `codecanvas`, where the connection snippet has dev environments run"
+    )
+    assert check(snippet, operator_namespace="codecanvas", namespace="codecanvas")
+
+
 @pytest.mark.parametrize(
     ("chart", "version"),
     [

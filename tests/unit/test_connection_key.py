@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from codecanvas_provider import connection_key
 from codecanvas_provider.cluster import NAMESPACE, POD, QUOTA, Kind
 from codecanvas_provider.connection_key import ConnectionKey
 from codecanvas_provider.resource import UNKNOWN, Context, Diff
@@ -294,6 +295,23 @@ def test_another_cluster_leaves_every_namespace_of_the_first() -> None:
     resource = ConnectionKey(cluster.connect_to, Pace())
     with pytest.raises(ClusterError, match="leave namespace eu, but 1 dev"):
         run(resource.forbid(Context(), old, old, {**place, "kubeconfig": kubeconfig("https://b.example.com")}))
+
+
+@pytest.mark.parametrize("is_same", [True, False])
+def test_another_context_of_the_ambient_kubeconfig_may_lead_to_the_same_cluster(
+    monkeypatch: pytest.MonkeyPatch, *, is_same: bool
+) -> None:
+    monkeypatch.setattr(connection_key, "is_elsewhere", lambda _old, _new: True)
+    cluster = FakeCluster("eu")
+    _worker(cluster, "eu")
+    clusters = {"public": cluster, "vpn": cluster if is_same else FakeCluster("us", "eu")}
+    resource = ConnectionKey(lambda _kubeconfig, context: clusters[str(context)], Pace())
+    old, new = ({"namespaces": ["eu"], "context": context} for context in ("public", "vpn"))
+    if is_same:
+        run(resource.forbid(Context(), old, old, new))
+        new["kubeconfig"] = "given"
+    with pytest.raises(ClusterError, match="leave namespace eu"):
+        run(resource.forbid(Context(), old, old, new))
 
 
 def test_a_login_that_was_taken_back_does_not_keep_a_key(monkeypatch: pytest.MonkeyPatch) -> None:

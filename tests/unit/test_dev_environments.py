@@ -125,7 +125,11 @@ def test_another_cluster_replaces_so_that_the_old_one_is_guarded_and_emptied() -
     first, second = kubeconfig("https://a.example.com"), kubeconfig("https://b.example.com")
     old = make_inputs(kubeconfig=first, namespaceUid="1")
     resource = DevEnvironments()
-    assert resource.diff(old, old, {**old, "kubeconfig": second}) == Diff(("kubeconfig",), ())
+    for uid in ("2", UNKNOWN):
+        moved = {**old, "kubeconfig": second, "namespaceUid": uid}
+        assert resource.diff(old, old, moved) == Diff(("kubeconfig",), ("namespaceUid",))
+    adopted = make_inputs(kubeconfig=first, ownsNamespace=False)
+    assert resource.diff(adopted, adopted, {**adopted, "kubeconfig": second}) == Diff(("kubeconfig",), ())
     # Behind a tunnel several clusters have one address.
     tunnelled = {**old, "kubeconfig": kubeconfig("https://a.example.com", "new"), "namespaceUid": "2"}
     assert resource.diff(old, old, tunnelled) == Diff(("kubeconfig",), ("namespaceUid",))
@@ -137,6 +141,14 @@ def test_another_way_to_the_same_cluster_is_only_recorded(given: object) -> None
     old = make_inputs(kubeconfig=kubeconfig("https://a.example.com"), namespaceUid="1")
     diff = DevEnvironments().diff(old, old, {**old, "kubeconfig": given, "namespaceUid": UNKNOWN})
     assert diff == Diff((), ("kubeconfig", "namespaceUid"))
+
+
+def test_another_address_of_the_same_namespace_is_looked_at_and_not_replaced(resource: DevEnvironments) -> None:
+    old = make_inputs(kubeconfig=kubeconfig("https://a.example.com"), namespaceUid="1")
+    new = {**old, "kubeconfig": kubeconfig("https://b.example.com")}
+    assert resource.diff(old, old, new) == Diff((), ("kubeconfig",))
+    with pytest.raises(ClusterError, match="this is another cluster than before"):
+        run(resource.update(Context(), "eu", old, new))
 
 
 def test_a_refresh_that_saw_running_environments_asks_for_an_update() -> None:
@@ -540,6 +552,17 @@ def test_a_resource_that_was_replaced_in_place_leaves_all_to_its_successor(
     elsewhere = make_inputs(context="other")
     with pytest.raises(ClusterError, match="3 dev environments are running on platform eu"):
         run(resource.delete(Context(), "eu", elsewhere))
+
+
+def test_the_successor_may_be_of_an_earlier_run_or_have_another_way_to_the_namespace(
+    cluster: FakeCluster, resource: DevEnvironments
+) -> None:
+    uid = cluster.objects[("Namespace", "", "eu")]["metadata"]["uid"]
+    new = make_inputs(context="vpn", namespaceUid=uid)
+    resource.diff(new, new, new)
+    before = sorted(cluster.objects)
+    run(resource.delete(Context(), "eu", make_inputs(context="public", namespaceUid=uid, forceDelete=True)))
+    assert sorted(cluster.objects) == before
 
 
 def test_a_namespace_that_stays_in_use_is_not_disowned(resource: DevEnvironments) -> None:

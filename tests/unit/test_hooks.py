@@ -7,9 +7,11 @@ from typing import Any
 import pulumi
 import pytest
 
+from pulumi_codecanvas.connection import values_fingerprint
 from pulumi_codecanvas.hooks import CLEAR, EXPLAIN, RECOVER, RIGHTS, WATCH, Hooks, WrongContextError
 
 OWNER = "organization/codecanvas/prod"
+VALUES, FORMER = ({"operator": {"secret": {"jwtPrivateKey": key}}} for key in ("new", "old"))
 EXISTS = 'namespaces "eu" already exists'
 IN_PROGRESS = "another operation (install/upgrade/rollback) is in progress"
 
@@ -29,7 +31,8 @@ class Plugin:
     said: list[tuple[str, str]] = field(default_factory=list)
 
     async def ask(self, function: str, arguments: dict[str, Any], _options: object) -> dict[str, Any]:
-        self.asked.append((function, arguments))
+        known = {name: await pulumi.Output.from_input(value).future() for name, value in arguments.items()}
+        self.asked.append((function, known))
         return self.answers.get(function, {})
 
 
@@ -80,10 +83,18 @@ def fail_namespace(*errors: str) -> bool:
 def run_release_hooks(kind: str, *errors: str) -> list[Any]:
     async def main() -> list[Any]:
         release = {"namespace": "eu", "releaseName": "operator", "timeout": 600}
-        binding = make_hooks().for_release(release, "SHA256:1")
+        binding = make_hooks().for_release(release, VALUES)
         inputs = {"name": "operator", "namespace": "eu", "timeout": 60.0}
         args = pulumi.ErrorHookArgs(
-            "urn", "", "eu-release", "kubernetes:helm.sh/v3:Release", inputs, {"timeout": 900}, None, kind, list(errors)
+            "urn",
+            "",
+            "eu-release",
+            "kubernetes:helm.sh/v3:Release",
+            inputs,
+            {"timeout": 900, "values": FORMER},
+            None,
+            kind,
+            list(errors),
         )
         return [await hook.callback(args) for hook in getattr(binding, kind)]
 
@@ -133,7 +144,9 @@ def test_a_release_is_recovered_before_it_is_watched(plugin: Plugin, kind: str, 
     arguments = plugin.asked[0][1]
     assert arguments["creating"] is creating
     assert arguments["timeout"] == 900, "the longest that a Helm of this stack may have had"
-    assert (arguments["fingerprint"], arguments["owner"]) == ("SHA256:1", OWNER)
+    assert arguments["owner"] == OWNER
+    assert arguments["fingerprint"] == values_fingerprint(VALUES)
+    assert arguments["formerFingerprint"] == values_fingerprint(FORMER), "what a failed update puts back"
     assert plugin.said == [("warning", "it was taken over")]
 
 

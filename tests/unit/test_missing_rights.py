@@ -75,6 +75,12 @@ def test_component_asks_for_features_that_the_list_has(more: dict[str, Any], tmp
     assert set(RULES) - set(asked) <= left
 
 
+def test_no_right_is_asked_for_a_namespace_that_is_not_made(tmp_path: Path) -> None:
+    theirs = {"server_url": "http://x:8098", "namespace": "theirs", "create_namespace": False}
+    asked = features_of(check_args("eu", {**theirs, "operator_namespace": "theirs"}, base_dir=tmp_path))
+    assert not {"own namespace", "own operator namespace"} & set(asked)
+
+
 def test_administrators_are_asked_one_question() -> None:
     asked: list[tuple[object, ...]] = []
 

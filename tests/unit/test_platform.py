@@ -250,6 +250,14 @@ def test_what_no_key_waits_for_the_kubernetes_plugin_waits_for(seen: Seen, argum
         assert token != CONNECTION_KEY or "namespaces" not in args.inputs
 
 
+@pytest.mark.parametrize("operator_namespace", ["operators", "eu"])
+def test_a_snippet_that_splits_the_namespaces_has_both_made(seen: Seen, operator_namespace: str) -> None:
+    text = SNIPPET.replace("-n eu", f"-n {operator_namespace}").replace("targetNamespace=eu", "targetNamespace=envs")
+    declare(connection_snippet=text, operator_namespace=operator_namespace)
+    last = seen.resources[NAMESPACE]
+    assert (last.name, last.inputs["metadata"]["name"]) == ("eu-operator-namespace", operator_namespace)
+
+
 @pytest.mark.parametrize(
     ("arguments", "places"),
     [

@@ -32,7 +32,7 @@ def cluster() -> FakeCluster:
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """The API server's clock stands at NOW."""
     time = datetime.datetime.fromisoformat(NOW.replace("Z", "+00:00"))
-    monkeypatch.setattr(release_recovery, "now", lambda: time)
+    monkeypatch.setattr(release_recovery, "read_server_time", lambda _cluster, _namespace: time)
     monkeypatch.setattr(release_recovery, "MARGIN", 0.0)
 
 
@@ -67,6 +67,7 @@ def recover(
     timeout: int = 600,
     log: Log | None = None,
     values: dict[str, Any] = VALUES,
+    former: dict[str, Any] | None = None,
 ) -> str:
     recovery = ReleaseRecovery(cluster.connect_to, Pace(first=0.01, longest=0.01))
     arguments = {
@@ -74,6 +75,7 @@ def recover(
         "releaseName": "operator",
         "timeout": timeout,
         "fingerprint": values_fingerprint(values),
+        "formerFingerprint": None if former is None else values_fingerprint(former),
         "owner": OWNER,
     }
     done = run(recovery.recover((log or Log()).context(), {**arguments, "creating": creating}))
@@ -100,6 +102,14 @@ def test_a_dead_upgrade_is_dropped_and_the_deployed_revision_kept(cluster: FakeC
     deployed = put_record(cluster, "deployed", description=OWNER)
     put_record(cluster, "pending-upgrade", number=2)
     assert "this revision was dropped" in recover(cluster, creating=False)
+    assert cluster.names(SECRET, "eu") == [deployed]
+
+
+def test_a_dead_rollback_holds_the_key_of_before(cluster: FakeCluster) -> None:
+    deployed = put_record(cluster, "deployed", values=THEIRS, description=OWNER)
+    put_record(cluster, "pending-rollback", number=3, values=THEIRS)
+    assert recover(cluster, creating=False) == ""
+    assert "this revision was dropped" in recover(cluster, creating=False, former=THEIRS)
     assert cluster.names(SECRET, "eu") == [deployed]
 
 

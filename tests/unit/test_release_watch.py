@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from codecanvas_provider import release_watch
 from codecanvas_provider.cluster import DEPLOYMENT, EVENT, POD, Cluster
 from codecanvas_provider.release_watch import ReleaseWatches
 from codecanvas_provider.resource import Context
+from codecanvas_provider.times import now
 from pulumi_codecanvas.errors import InvalidArgumentsError
 from tests.support.calls import run
 from tests.support.fake_cluster import FakeCluster
@@ -110,6 +112,18 @@ def test_without_a_watch_the_present_and_the_events_are_asked(cluster: FakeClust
     assert run(watches.explain(Context(), dict(ARGUMENTS))) == {"reasons": []}
     put_operator(cluster)
     assert run(watches.explain(Context(), dict(ARGUMENTS)))["reasons"] == [f"Deployment {NAME}: 0 of 1 pods ready"]
+
+
+def test_events_are_judged_by_the_clock_that_wrote_them(
+    cluster: FakeCluster, watches: ReleaseWatches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    behind = now() - datetime.timedelta(days=1)
+    monkeypatch.setattr(release_watch, "read_server_time", lambda _cluster, _namespace: behind)
+    for about, seconds in (("before", -60), ("during", 0)):
+        at = behind + datetime.timedelta(seconds=seconds)
+        put_event(cluster, about, f"{about} it", at.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    [reason] = run(watches.explain(Context(), dict(ARGUMENTS)))["reasons"]
+    assert "during it" in reason
 
 
 def test_reasons_are_few(cluster: FakeCluster, watches: ReleaseWatches) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -37,8 +38,9 @@ def enter(monkeypatch: pytest.MonkeyPatch, monitor: Monitor) -> None:
     monkeypatch.setattr("pulumi.runtime.settings.get_monitor", lambda: monitor)
 
 
-def call(hook: Any, name: str, token: str = TOKEN) -> Any:
-    return asyncio.run(hook.callback(SimpleNamespace(type=token, name=name)))
+def call(hook: Any, name: str, token: str = TOKEN, parents: str = "") -> Any:
+    urn = f"urn:pulumi:prod::codecanvas::{parents}{token}::{name}"
+    return asyncio.run(hook.callback(SimpleNamespace(type=token, name=name, urn=urn)))
 
 
 def declare(stem: str, heard: list[str]) -> SharedHook:
@@ -46,8 +48,12 @@ def declare(stem: str, heard: list[str]) -> SharedHook:
         heard.append(f"{stem} hears of {args.name}")
 
     hook = SharedHook(stem, "rights", handler)
-    bind_hooks(pulumi.ResourceHookBinding(before_create=[hook]), TOKEN, f"{stem}-namespace")
+    bind_hooks(options(before_create=[hook]), TOKEN, f"{stem}-namespace")
     return hook
+
+
+def options(parent: Any = None, **hooks: Any) -> pulumi.ResourceOptions:
+    return pulumi.ResourceOptions(parent=parent, hooks=pulumi.ResourceHookBinding(**hooks))
 
 
 def test_platforms_share_one_registration_and_each_hears_of_its_own_resources(registered: list[Any]) -> None:
@@ -61,6 +67,23 @@ def test_platforms_share_one_registration_and_each_hears_of_its_own_resources(re
     assert heard == ["us hears of us-namespace", "eu-west hears of eu-west-namespace", "eu hears of eu-namespace"]
 
 
+def _note(heard: list[str], kind: str, _args: object) -> None:
+    heard.append(kind)
+
+
+def test_platforms_of_one_name_are_told_apart_by_their_parents(registered: list[Any]) -> None:
+    heard: list[str] = []
+    for kind in ("Eks", "Gke", "EksRegion"):
+        urn = f"urn:pulumi:prod::codecanvas::my:{kind}$codecanvas:index:ComputingPlatform::dev"
+        parent = SimpleNamespace(urn=SimpleNamespace(future=lambda urn=urn: asyncio.sleep(0, urn)))
+        hook = SharedHook("dev", "rights", functools.partial(_note, heard, kind))
+        bind_hooks(options(parent, before_create=[hook]), TOKEN, "dev-namespace")
+    assert len(registered) == 1
+    for kind in ("Gke", "EksRegion", "Eks"):
+        call(registered[0], "dev-namespace", parents=f"my:{kind}$codecanvas:index:ComputingPlatform$")
+    assert heard == ["Gke", "EksRegion", "Eks"]
+
+
 def test_a_resource_that_no_platform_bound_is_refused(registered: list[Any]) -> None:
     declare("eu", [])
     with pytest.raises(KeyError):
@@ -71,8 +94,8 @@ def test_error_hooks_are_shared_by_kind_and_give_the_answer(registered: list[Any
     for stem in ("eu", "us"):
         one = SharedErrorHook(stem, "object-exists", lambda args: args.name == "eu-template")
         other = SharedErrorHook(stem, "namespace-exists", lambda _args: False)
-        bind_hooks(pulumi.ResourceHookBinding(on_error=[one]), TOKEN, f"{stem}-template")
-        bind_hooks(pulumi.ResourceHookBinding(on_error=[other]), TOKEN, f"{stem}-namespace")
+        bind_hooks(options(on_error=[one]), TOKEN, f"{stem}-template")
+        bind_hooks(options(on_error=[other]), TOKEN, f"{stem}-namespace")
     assert [hook.name for hook in registered] == ["eu-object-exists", "eu-namespace-exists"]
     assert [call(registered[0], f"{stem}-template") for stem in ("eu", "us")] == [True, False]
 

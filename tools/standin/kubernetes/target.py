@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from codecanvas_provider.kubeconfig import read_kubeconfig
 from pulumi_codecanvas.errors import ClusterError, CodeCanvasError
+from pulumi_codecanvas.kubeconfig import read_kubeconfig
 from tools.standin.kubernetes.api import Api, RefusedError, UnreachableError
 
 if TYPE_CHECKING:
