@@ -54,8 +54,8 @@ class ComputingPlatformArgs(TypedDict, total=False):
     """The operator's instance ID (`operator.secret.instanceId`). Defaults to a UUID derived from the platform's name,
     the same on every machine and in every run. Excludes `connection_snippet`, which brings its own."""
     namespace: str
-    """Kubernetes namespace in which dev environments run. A change replaces the platform. Defaults to
-    `platform_name`."""
+    """Kubernetes namespace in which dev environments run. A change moves the platform: the new namespace comes first,
+    then the old one is deleted, which is refused while dev environments run there. Defaults to `platform_name`."""
     create_namespace: bool
     """Whether to create the namespace. `false` adopts an existing one: it keeps its own labels, and deleting the
     platform leaves it and every foreign object in it. Defaults to `true`."""
@@ -82,8 +82,8 @@ class ComputingPlatformArgs(TypedDict, total=False):
     """The operator's Helm chart: an `oci://` reference, a chart name (with `chart_repository`) or a local path.
     Defaults to the published operator chart."""
     chart_version: str
-    """Version of the chart. Defaults to the version that this package was made for; without effect on a local
-    path."""
+    """Version of the chart. Of an `oci://` reference without a tag or digest, and of a chart in a repository, the
+    default is the version that this package was made for; a local path needs none."""
     chart_repository: str
     """URL of the Helm repository that holds `chart`."""
     chart_username: Input[str]
@@ -112,11 +112,13 @@ class ComputingPlatformArgs(TypedDict, total=False):
     """How a freeze blocks: `policy` (a ValidatingAdmissionPolicy, Kubernetes 1.30 and later) or `quota` (a
     ResourceQuota of no pods; needs `operator_namespace` to differ from `namespace`). Defaults to `policy`."""
     stop_timeout: int
-    """Seconds to wait for running dev environments to stop. Defaults to 600."""
+    """Seconds to wait for running dev environments to stop, and in a delete for what finalizers hold, volumes, and the
+    namespace (for that at least 300). Defaults to 600."""
     test_connection: bool
     """Run the connection checks after every change; a failed check fails the update, by name. Defaults to `true`."""
     force_delete: bool
-    """Let a delete stop dev environments that are running. Defaults to `false`."""
+    """Let a delete, or a move to another namespace or cluster, stop dev environments that are running. It counts once
+    an update has brought it into the state. Defaults to `false`."""
     retain_volumes: bool
     """Let a delete leave the volumes (PersistentVolumeClaims), and so the namespace. Defaults to `false`."""
     pod_security: str
@@ -131,17 +133,22 @@ class ComputingPlatformArgs(TypedDict, total=False):
     """Isolate `namespace` by a NetworkPolicy: no traffic in from other namespaces but the operator's, no access to the
     cloud's metadata address. Defaults to `false`."""
     storage: Any
-    """StorageClass and VolumeSnapshotClass for dev environments: `eks`, `gke`, or a mapping with `driver` and
-    parameters. Defaults to none."""
+    """StorageClass and VolumeSnapshotClass for dev environments: `eks`, `gke`, or a mapping with the CSI `driver` and
+    any of `name`, `parameters`, `snapshotParameters`, `reclaimPolicy`, `deletionPolicy`, `volumeBindingMode`,
+    `allowVolumeExpansion` and `default`. Defaults to none."""
     kubeconfig: Input[str]
-    """Kubeconfig of the platform's cluster: the file's content or its path. Defaults to the ambient one."""
+    """Kubeconfig of the platform's cluster: the file's content or its path. By default the component's kubernetes
+    provider counts, else the stack's `kubernetes:` config, else the ambient kubeconfig. Content that leads to an API
+    server at another address moves the platform."""
     context: str
-    """Context of the kubeconfig to use. Defaults to its current one."""
+    """Context to use, of `kubeconfig` or, without it, of the ambient kubeconfig. Defaults to the current one."""
     timeout: int
-    """Seconds that the Helm release may take to become ready. Defaults to a snippet's `--timeout`, else to 600."""
+    """Seconds that the Helm release, a restart onto another key, and the connection test may take. Defaults to a
+    snippet's `--timeout`, else to 600."""
     skip_await: bool
-    """Do not wait for the release's workloads to become ready; a release that never does is not rolled back then.
-    Defaults to `false`."""
+    """Let Helm not wait for the release's workloads to become ready; a release that never does is not rolled back
+    then. The connection test still waits for the operator, unless `test_connection` is `false`. Defaults to
+    `false`."""
 
 
 SECRET_ARGUMENTS = frozenset({"private_key", "chart_password", "kubeconfig", "connection_snippet"})

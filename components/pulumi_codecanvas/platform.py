@@ -50,7 +50,8 @@ class ComputingPlatform(pulumi.ComponentResource):
     key_fingerprint: pulumi.Output[str]
     """SHA-256 fingerprint of the public key, or of the snippet's values."""
     token: pulumi.Output[str | None]
-    """The private key that the operator connects with, secret."""
+    """The private key that the operator connects with, secret; none where a snippet's token is not given as
+    `operator.secret.jwtPrivateKey`."""
     application_values: pulumi.Output[dict[str, Any] | None]
     """Values for the CodeCanvas application's chart that make the platform connect with no click; none with a
     snippet, which the application has given itself."""

@@ -77,7 +77,8 @@ class ConnectionTest(CustomResource):
     Outputs are the inputs and `checks`: name, status (`Success`, `Failed`, `Skipped`) and message of each, always
     all of them and in the same order. Create and update first see to it that the operator runs on its present
     key, then run the checks; a failed one fails the operation, which the next `up` repeats. A refresh runs the
-    checks again, once each and without waiting, so that their outcome shows as drift.
+    checks again, once each and without waiting, so that their outcome shows as drift. A delete, which comes first of
+    all in a platform's, is refused while dev environments run, unless it is frozen or has `forceDelete`.
     """
 
     token: ClassVar[str] = "codecanvas:index:ConnectionTest"  # noqa: S105 - a type token

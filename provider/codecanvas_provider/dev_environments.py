@@ -61,9 +61,8 @@ class DevEnvironments(CustomResource):
 
     A delete is refused while dev environments run, unless the platform is frozen or has `forceDelete`. Else it
     blocks new ones, ends all worker pods and, without `retainVolumes`, deletes the volumes: in a namespace of the
-    platform's own every PersistentVolumeClaim, after what finalizers would keep (see `release_holders`); in an
-    adopted namespace only those that its running worker pods mount and nobody else does (see
-    `claims_of_environments`). What stays is named in a warning.
+    platform's own every PersistentVolumeClaim, after what finalizers would keep; in an adopted namespace only those
+    that its running worker pods mount and nobody else does. What stays is named in a warning.
 
     A resource that was replaced by one for the same namespace, or taken over by another platform, leaves everything
     to it.
