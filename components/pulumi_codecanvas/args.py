@@ -138,8 +138,8 @@ class ComputingPlatformArgs(TypedDict, total=False):
     `allowVolumeExpansion` and `default`. Defaults to none."""
     kubeconfig: Input[str]
     """Kubeconfig of the platform's cluster: the file's content or its path. By default the component's kubernetes
-    provider counts, else the stack's `kubernetes:` config, else the ambient kubeconfig. Content that leads to an API
-    server at another address moves the platform."""
+    provider counts, else the stack's `kubernetes:` config, else the ambient kubeconfig. Content that leads to
+    another cluster moves the platform."""
     context: str
     """Context to use, of `kubeconfig` or, without it, of the ambient kubeconfig. Defaults to the current one."""
     timeout: int

@@ -149,9 +149,8 @@ class Builder:
         if args.kubeconfig is not None or args.context is not None:
             props: dict[str, Any] = {"kubeconfig": None, "context": args.context}
             if args.kubeconfig is not None:
-                way = pulumi.Output.all(args.kubeconfig, args.context)
-                # Else a new certificate, or what a tool notes in the kubeconfig, would replace all that is there.
-                identity = pulumi.Output.unsecret(way.apply(lambda known: identify_cluster(*known)))
+                # Else a new certificate or address of the same cluster would replace all that is there.
+                identity = self.key.cluster_identity if self.key else _address_of(args)
                 props |= {"kubeconfig": pulumi.Output.secret(args.kubeconfig), "clusterIdentifier": identity}
             opts = pulumi.ResourceOptions(parent=self.parent, depends_on=self._first())
             self.children["kubernetes"] = KubernetesProvider(stem, props, opts)
@@ -481,6 +480,11 @@ def _operator_lives_apart(args: PlatformArgs) -> bool:
     """Say whether the operator has a namespace of its own; a snippet's target, which is not known yet, is checked."""
     home = args.namespace or (None if args.connection_snippet is not None else args.platform_name)
     return args.operator_namespace not in {None, home}
+
+
+def _address_of(args: PlatformArgs) -> pulumi.Output[str | None]:
+    way = pulumi.Output.all(args.kubeconfig, args.context)
+    return pulumi.Output.unsecret(way.apply(lambda known: identify_cluster(*known)))
 
 
 def _default_provider_disabled() -> bool:

@@ -99,7 +99,7 @@ class CodeCanvasProvider(pulumi.ProviderResource):
 class ConnectionKey(_Child):
     """The key pair of a connection. A changed `tokenVersion` or `privateKey` replaces it."""
 
-    computed = ("privateKey", "publicKey", "fingerprint")
+    computed = ("privateKey", "publicKey", "fingerprint", "cluster")
 
     @classmethod
     def declare(
@@ -135,6 +135,11 @@ class ConnectionKey(_Child):
     def digest(self) -> pulumi.Output[str]:
         """The public key's fingerprint."""
         return _output(self, "fingerprint")
+
+    @property
+    def cluster_identity(self) -> pulumi.Output[str | None]:
+        """What tells the cluster of a given kubeconfig from others."""
+        return _output(self, "cluster")
 
 
 class DevEnvironments(_Child):

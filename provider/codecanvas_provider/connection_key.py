@@ -19,7 +19,7 @@ from codecanvas_provider.waiting import Pace, in_thread
 from pulumi_codecanvas import keys
 from pulumi_codecanvas.checks import type_name
 from pulumi_codecanvas.errors import ClusterError, CodeCanvasError, Fault
-from pulumi_codecanvas.kubeconfig import is_elsewhere
+from pulumi_codecanvas.kubeconfig import identify_cluster, is_elsewhere, is_path
 from pulumi_codecanvas.manifests import NAMESPACE_SECONDS
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ _VERSION = "tokenVersion"
 _NAMESPACES = "namespaces"
 _RETAINED = "retained"
 _ADOPTED = "adopted"
+_CLUSTER = "cluster"
+_ACCESS = ("kubeconfig", "context")
 _ALL = (_NAMESPACES, _RETAINED, _ADOPTED)
 
 _PLACE: dict[str, Field] = {
@@ -80,6 +82,11 @@ class ConnectionKey(CustomResource):
         "publicKey": Field(str, "The public key: PEM (SubjectPublicKeyInfo).", required=True),
         "fingerprint": Field(str, "`SHA256:` and the hex digest of the public key's DER encoding.", required=True),
         _VERSION: Field(str, "The version that the key was made for.", required=True),
+        _CLUSTER: Field(
+            str,
+            "What tells the cluster that a kubeconfig's content leads to from others, at whichever address: the UID of"
+            " its namespace `kube-system` or, where that may not be seen, a digest of its API server's address.",
+        ),
         **_PLACE,
     }
 
@@ -125,8 +132,10 @@ class ConnectionKey(CustomResource):
         cluster, there = (
             self._connect(values.get("kubeconfig"), values.get("context")) for values in (old_outputs, new_inputs)
         )
-        # With an ambient kubeconfig the kubernetes plugin goes on where it is, whichever context leads there.
-        if elsewhere and not new_inputs.get("kubeconfig"):
+        if elsewhere and old_outputs.get(_CLUSTER) and new_inputs.get("kubeconfig"):
+            elsewhere = await self._identify(context, new_inputs) != old_outputs[_CLUSTER]
+        elif elsewhere and not new_inputs.get("kubeconfig"):
+            # With an ambient kubeconfig the kubernetes plugin goes on where it is, whichever context leads there.
             elsewhere = not await in_thread(context, _are_same, cluster, there, before)
         disowned = set() if elsewhere else set(old_outputs.get(_NAMESPACES) or []) & set(new_inputs.get(_ADOPTED) or [])
         left = [name for name in before if elsewhere or name not in after]
@@ -145,7 +154,8 @@ class ConnectionKey(CustomResource):
         """Take the given key or generate one; never generate in a preview."""
         private = inputs.get(_PRIVATE)
         if context.preview and not isinstance(private, str):
-            return "", {_VERSION: inputs[_VERSION], **_place_of(inputs)}
+            outputs = {_VERSION: inputs[_VERSION], **_place_of(inputs)}
+            return "", _with_cluster(context, outputs, await self._identify(context, inputs))
         private = keys.normalize_private_key(private) if private else keys.generate_private_key()
         public = keys.public_key_pem(private)
         fingerprint = keys.fingerprint(public)
@@ -156,7 +166,29 @@ class ConnectionKey(CustomResource):
             _VERSION: inputs[_VERSION],
             **_place_of(inputs),
         }
-        return fingerprint, outputs
+        return fingerprint, _with_cluster(context, outputs, await self._identify(context, inputs))
+
+    async def _identify(self, context: Context, inputs: dict[str, Any], known: str | None = None) -> Any:
+        """Give what tells the cluster from others, None for a path or an ambient kubeconfig.
+
+        Args:
+            context: of the call.
+            inputs: `kubeconfig` and `context`.
+            known: what to give where the cluster does not tell.
+
+        """
+        way = [inputs.get(name) for name in _ACCESS]
+        if UNKNOWN in way:
+            return UNKNOWN
+        kubeconfig, name = way
+        if kubeconfig is None or is_path(kubeconfig):
+            return None
+        try:
+            cluster = self._connect(kubeconfig, name)
+            system = await in_thread(context, cluster.get, NAMESPACE, "kube-system", metadata_only=True)
+        except ClusterError:
+            system = None
+        return system["metadata"]["uid"] if system else known or identify_cluster(kubeconfig, name)
 
     async def read(
         self,
@@ -179,14 +211,18 @@ class ConnectionKey(CustomResource):
 
     async def update(
         self,
-        context: Context,  # noqa: ARG002 - part of the interface
+        context: Context,
         id: str,  # noqa: A002, ARG002 - Pulumi's word, part of the interface
         old_outputs: dict[str, Any],
         inputs: dict[str, Any],
     ) -> dict[str, Any]:
         """Keep the key: an update records as given what was generated, and where the platform is."""
-        kept = {name: value for name, value in old_outputs.items() if name not in _PLACE}
-        return {**kept, **_place_of(inputs)}
+        kept = {name: value for name, value in old_outputs.items() if name not in {*_PLACE, _CLUSTER}}
+        cluster = old_outputs.get(_CLUSTER)
+        if any(_differs(old_outputs.get(name), inputs.get(name)) for name in _ACCESS):
+            known = None if is_elsewhere(old_outputs, inputs) else cluster
+            cluster = await self._identify(context, inputs, known)
+        return _with_cluster(context, {**kept, **_place_of(inputs)}, cluster)
 
     async def delete(self, context: Context, id: str, outputs: dict[str, Any]) -> None:  # noqa: A002, ARG002 - as above
         """Wait until the platform's namespaces are gone; the key itself goes with the state."""
@@ -201,6 +237,11 @@ class ConnectionKey(CustomResource):
             # It has nothing in the cluster, and the kubernetes plugin has come this far. The key of a rotation goes
             # after its login may have been taken back.
             await context.log(f"the end of {', '.join(namespaces)} was not waited for: {error}", "warning")
+
+
+def _with_cluster(context: Context, outputs: dict[str, Any], cluster: object) -> dict[str, Any]:
+    """Add the cluster's identity; that there is none is told in a preview alone, where what is not told is unknown."""
+    return {**outputs, _CLUSTER: cluster} if cluster is not None or context.preview else outputs
 
 
 def _are_same(one: Cluster, other: Cluster, namespaces: list[str]) -> bool:

@@ -95,7 +95,7 @@ def test_explicit_provider_decides_where_default_providers_are_disabled(
         assert place_of(name, admin, other_admin) == set()
 
 
-def test_what_changes_beside_the_address_in_a_kubeconfig_replaces_nothing(
+def test_another_way_to_the_same_cluster_replaces_nothing(
     home: PulumiHome, shared_cluster: LocalCluster, admin: Cluster
 ) -> None:
     name = unique("renewed")
@@ -109,10 +109,16 @@ def test_what_changes_beside_the_address_in_a_kubeconfig_replaces_nothing(
         noted = yaml.safe_load(kubeconfig)
         extension = {"name": "cluster_info", "extension": {"last-update": "Thu, 26 Nov 2026 18:00:00 UTC"}}
         noted["clusters"][0]["cluster"]["extensions"] = [extension]
-        stack.set(name, kubeconfig=stack.seal(yaml.safe_dump(noted)))
-        assert set(stack.up().changes.values()) == {"update"}
-        assert place.inventory() == inventory
-        assert stack.up("--expect-no-changes").changes == {}
+        readdressed = kubeconfig.replace("127.0.0.1", "localhost")
+        assert readdressed != kubeconfig
+        for content in (yaml.safe_dump(noted), readdressed):
+            stack.set(name, kubeconfig=stack.seal(content))
+            assert set(stack.preview().changes.values()) == {"update"}
+            assert set(stack.up().changes.values()) == {"update"}
+            assert place.inventory() == inventory
+            assert stack.up("--expect-no-changes").changes == {}
+        stack.set(name, tokenVersion="2")
+        assert stack.preview().changes[f"{name}-namespace"] == "same"
         stack.set(name, forceDelete=True)
         stack.up()
 

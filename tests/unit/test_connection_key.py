@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import pytest
+import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
@@ -172,14 +173,14 @@ def test_giving_the_key_that_was_generated_keeps_it() -> None:
 
 def test_preview_generates_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keys, "generate_private_key", pytest.fail)
-    assert _create({"tokenVersion": "1"}, preview=True) == ("", {"tokenVersion": "1"})
-    assert _create({"tokenVersion": "1", "privateKey": UNKNOWN}, preview=True)[1] == {"tokenVersion": "1"}
+    for private in ({}, {"privateKey": UNKNOWN}):
+        created = _create({"tokenVersion": "1", **private}, preview=True)
+        assert created == ("", {"tokenVersion": "1", "cluster": None})
 
 
 def test_preview_knows_what_follows_from_a_given_key() -> None:
-    assert _create({"tokenVersion": "1", "privateKey": PEM}, preview=True) == _create(
-        {"tokenVersion": "1", "privateKey": PEM}
-    )
+    id_, outputs = _create({"tokenVersion": "1", "privateKey": PEM})
+    assert _create({"tokenVersion": "1", "privateKey": PEM}, preview=True) == (id_, {**outputs, "cluster": None})
 
 
 def test_created_outputs_belong_together() -> None:
@@ -295,6 +296,60 @@ def test_another_cluster_leaves_every_namespace_of_the_first() -> None:
     resource = ConnectionKey(cluster.connect_to, Pace())
     with pytest.raises(ClusterError, match="leave namespace eu, but 1 dev"):
         run(resource.forbid(Context(), old, old, {**place, "kubeconfig": kubeconfig("https://b.example.com")}))
+
+
+def test_a_cluster_is_known_at_whichever_address() -> None:
+    first, second = FakeCluster("kube-system", "eu"), FakeCluster("else", "kube-system", "eu")
+    _worker(first, "eu")
+    clusters = {"a": first, "a2": first, "b": second}
+    resource = ConnectionKey(lambda kubeconfig, _context: clusters[_name_of(kubeconfig)], Pace())
+
+    def inputs(name: str) -> dict[str, Any]:
+        return {"tokenVersion": "1", "namespaces": ["eu"], "kubeconfig": _kubeconfig(name)}
+
+    _, old = run(resource.create(Context(), inputs("a")))
+    system = first.find(NAMESPACE, "kube-system")
+    assert system
+    assert old["cluster"] == system["metadata"]["uid"]
+    assert run(resource.create(Context(preview=True), inputs("a2")))[1]["cluster"] == old["cluster"]
+    run(resource.forbid(Context(), old, old, inputs("a2")))
+    for preview in (True, False):
+        assert run(resource.update(Context(preview=preview), "", old, inputs("a2")))["cluster"] == old["cluster"]
+        assert run(resource.update(Context(preview=preview), "", old, inputs("b")))["cluster"] != old["cluster"]
+    with pytest.raises(ClusterError, match="leave namespace eu"):
+        run(resource.forbid(Context(), old, old, inputs("b")))
+    first.away = True
+    renewed = inputs("a") | {"kubeconfig": _kubeconfig("a", token="new")}
+    assert run(resource.update(Context(), "", old, renewed))["cluster"] == old["cluster"]
+    assert run(resource.update(Context(), "", old, inputs("a2")))["cluster"].startswith("sha256:")
+
+
+def test_the_cluster_of_a_path_or_an_ambient_kubeconfig_is_not_asked_for() -> None:
+    cluster = FakeCluster("kube-system")
+    cluster.away = True
+    for given in ({}, {"context": "eu"}, {"kubeconfig": "/some/path"}):
+        inputs = {"tokenVersion": "1", "namespaces": ["eu"], **given}
+        _, outputs = run(ConnectionKey(cluster.connect_to).create(Context(), inputs))
+        assert "cluster" not in outputs
+        _, outputs = run(ConnectionKey(cluster.connect_to).create(Context(preview=True), inputs))
+        assert outputs["cluster"] is None
+        changed = {**inputs, "namespaces": ["us"]}
+        assert run(ConnectionKey().update(Context(preview=True), "", outputs, changed))["cluster"] is None
+
+
+def _kubeconfig(name: str, token: str = "") -> str:
+    return yaml.safe_dump(
+        {
+            "current-context": name,
+            "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+            "clusters": [{"name": name, "cluster": {"server": f"https://{name}.example.com"}}],
+            "users": [{"name": name, "user": {"token": token}}],
+        }
+    )
+
+
+def _name_of(kubeconfig: str | None) -> str:
+    return str(yaml.safe_load(kubeconfig or "")["current-context"])
 
 
 @pytest.mark.parametrize("is_same", [True, False])
