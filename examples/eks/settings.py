@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 LEAST_KUBERNETES = (1, 30)  # CodeCanvas takes 1.29; to freeze by an admission policy takes 1.30
 LEAST_CPUS, LEAST_MIB = 4, 8 * 1024
+ZONES_WITHOUT_EKS = ["use1-az3", "usw1-az2", "cac1-az3"]  # no control plane there, says the guide to EKS
 UBUNTU_IMAGE = "/aws/service/canonical/ubuntu/eks/24.04/{version}/stable/{release}/amd64/hvm/ebs-gp3/ami-id"
 
 
@@ -45,7 +46,13 @@ def check_settings(config: pulumi.Config) -> Offer:
 
     count = config.require_int("zones")
     ordinary = [{"name": "opt-in-status", "values": ["opt-in-not-required"]}]  # no local zones
-    zones = ask("aws:region", aws.get_availability_zones, state="available", filters=ordinary)
+    zones = ask(
+        "aws:region",
+        aws.get_availability_zones,
+        state="available",
+        filters=ordinary,
+        exclude_zone_ids=ZONES_WITHOUT_EKS,
+    )
     if zones and not 2 <= count <= len(zones.names):
         faults.append(f"{config.full_key('zones')}: {region} has {len(zones.names)}, and EKS needs 2; not {count}")
 

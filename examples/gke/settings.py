@@ -61,7 +61,12 @@ def check_settings(config: pulumi.Config) -> Place:
     versions = ask("gcp:region", gcp.container.get_engine_versions, project=project, location=region)
     offered = {_minor(known) for known in versions.valid_master_versions} if versions else set()
     fitting = {".".join(map(str, known)): known for known in sorted(offered) if known >= LEAST_KUBERNETES}
-    if versions and version not in fitting:
+    if fitting and _is_outgrown(version, min(fitting.values())):
+        # A release channel has long upgraded the cluster that was made with it, and no freeze should wait for this.
+        pulumi.log.warn(
+            f"{key}: {region} has no {version} any more; a new cluster needs {next(iter(fitting))} or newer"
+        )
+    elif versions and version not in fitting:
         faults.append(f"{key}: Kubernetes {version} is not supported in {region}; choose one of {', '.join(fitting)}")
 
     key, machine = config.full_key("workerMachineType"), config.require("workerMachineType")
@@ -81,6 +86,11 @@ def _machine_faults(found: Any, machine: str, zone: str) -> list[str]:
     kind = found.machine_types[0]
     fits = kind.guest_cpus >= LEAST_CPUS and kind.memory_mb >= LEAST_MB and kind.architecture != "ARM64"
     return [] if fits else [f"{machine} is not an x86-64 machine with 4 CPUs and 8 GB or more"]
+
+
+def _is_outgrown(version: str, oldest: tuple[int, int]) -> bool:
+    parts = version.split(".")
+    return len(parts) == 2 and all(map(str.isdigit, parts)) and LEAST_KUBERNETES <= _minor(version) < oldest
 
 
 def _minor(version: str) -> tuple[int, int]:

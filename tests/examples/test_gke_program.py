@@ -146,6 +146,8 @@ def test_the_platform_depends_on_nodes_and_rights() -> None:
         ({"gcp:region": "europe-wset3"}, "gcp:region"),
         ({"kubernetesVersion": "1.22"}, "codecanvas-gke:kubernetesVersion"),
         ({"kubernetesVersion": "1.29"}, "codecanvas-gke:kubernetesVersion"),
+        ({"kubernetesVersion": "1.99"}, "codecanvas-gke:kubernetesVersion"),
+        ({"kubernetesVersion": "latest"}, "codecanvas-gke:kubernetesVersion"),
         ({"zones": "7"}, "codecanvas-gke:zones"),
         ({"workerMachineType": "n9-standard-1"}, "codecanvas-gke:workerMachineType"),
         ({"workerMachineType": "e2-standard-2"}, "codecanvas-gke:workerMachineType"),
@@ -159,3 +161,9 @@ def test_a_setting_that_google_cloud_does_not_offer_is_refused_by_its_key(
     assert answer.error is not None
     assert f"{key}: " in answer.error
     assert answer.resources == []
+
+
+def test_a_version_that_the_channel_has_outgrown_stops_no_update() -> None:
+    answer = GKE.declare({"kubernetesVersion": "1.32"})
+    assert answer.error is None
+    assert answer.all("codecanvas:index:ComputingPlatform")
