@@ -163,7 +163,6 @@ def test_a_setting_that_google_cloud_does_not_offer_is_refused_by_its_key(
     assert answer.resources == []
 
 
-def test_a_version_that_the_channel_has_outgrown_stops_no_update() -> None:
-    answer = GKE.declare({"kubernetesVersion": "1.32"})
-    assert answer.error is None
-    assert answer.all("codecanvas:index:ComputingPlatform")
+def test_a_version_that_the_channel_has_outgrown_is_refused_by_google_cloud_alone_and_for_a_new_cluster() -> None:
+    with pytest.raises(AssertionError, match=r"minMasterVersion: no valid versions with the prefix 1\.32"):
+        GKE.declare({"kubernetesVersion": "1.32"})
