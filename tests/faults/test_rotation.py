@@ -96,7 +96,8 @@ def test_two_rotations_leave_no_old_key_in_the_cluster(stack: Stack, admin: Clus
     " is taken over by a new stack with a new key; its volumes stay.",
     user="`pulumi stack rm --force`, `helm uninstall codecanvas-operator --namespace NAME`, `kubectl delete"
     " podtemplates,serviceaccounts,resourcequotas,limitranges,networkpolicies --namespace NAME --selector"
-    " app.kubernetes.io/part-of=codecanvas`; then `pulumi stack init`, `createNamespace: false`, `pulumi up`",
+    " app.kubernetes.io/part-of=codecanvas`, and so with what is cluster-wide: storage classes, a freeze's policy and"
+    " binding; then `pulumi stack init`, `createNamespace: false`, `pulumi up`",
 )
 def test_platform_of_a_lost_passphrase_is_taken_over_by_a_new_stack(
     home: PulumiHome, shared_cluster: LocalCluster, admin: Cluster, tmp_path: Path
