@@ -41,9 +41,9 @@ _HEAD = """\
 # What can go wrong, and what happens then
 
 After each of these faults the state is valid, no secret is in plain text, the next plain `pulumi up` converges, after
-what the line says to do where it is not nothing, and `pulumi destroy` leaves nothing of ours but what was retained. Each
-line is tried by the named test, on the real Pulumi engine, kubernetes plugin, API server and Helm: by `make test-faults`,
-and what waits for minutes by `pytest -m slow`.
+what the line says to do where it is not nothing, and `pulumi destroy` leaves nothing of ours but what was retained.
+Each line is tried by the named test, on the real Pulumi engine, kubernetes plugin, API server and Helm: by `make
+test-faults`, and what waits for minutes by `pytest -m slow`.
 
 This page is written by `make reliability` from the tests themselves; a test fails when it is out of date.
 """
