@@ -22,6 +22,8 @@ PRODUCTION = ("prod", "prod-*", "*-prod", "production")
 """Patterns of the names of production stacks."""
 
 _EXACT = re.compile(r"v?\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
+# An `oci://` reference may say which version it is; a port is none.
+_REFERENCE = re.compile(r"oci://.*/[^/:@]+(?::(?P<tag>[^/:@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?")
 _NO_PODS = {"pods": "0"}
 _ENFORCE = "pod-security.kubernetes.io/enforce"
 
@@ -48,8 +50,14 @@ def unpinned_chart(resource: Resource) -> str | None:
     chart, version = str(resource.inputs.get("chart", "")), resource.inputs.get("version")
     if chart.startswith((".", "/")) or (isinstance(version, str) and _EXACT.fullmatch(version)):
         return None
+    if not version and (reference := _REFERENCE.fullmatch(chart)) and _is_exact(reference):
+        return None
     found = f"is `{version}`" if version else "is not given"
     return f"the version of chart {chart} {found}; pin chartVersion to one exact version"
+
+
+def _is_exact(reference: re.Match[str]) -> bool:
+    return bool(reference["digest"] or _EXACT.fullmatch(reference["tag"] or ""))
 
 
 def unguarded_delete(resource: Resource, production: Sequence[str] = PRODUCTION) -> str | None:

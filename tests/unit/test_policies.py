@@ -44,6 +44,17 @@ def test_an_open_chart_version_is_found(version: str | None) -> None:
     assert "pin chartVersion" in found
 
 
+@pytest.mark.parametrize("end", [":2025.1.0", f"@sha256:{'0' * 64}", f":latest@sha256:{'0' * 64}"])
+def test_a_reference_may_pin_the_version_itself(end: str) -> None:
+    chart = f"oci://example.com:5000/c{end}"
+    assert unpinned_chart(child(RELEASE, "eu-release", {"chart": chart})) is None
+
+
+@pytest.mark.parametrize("end", ["", ":latest", "@sha256:0"])
+def test_a_port_or_an_open_tag_pins_nothing(end: str) -> None:
+    assert unpinned_chart(child(RELEASE, "eu-release", {"chart": f"oci://example.com:5000/c{end}"}))
+
+
 def test_a_local_chart_and_releases_of_others_need_no_version() -> None:
     assert unpinned_chart(child(RELEASE, "eu-release", {"chart": "./chart"})) is None
     others = Resource(RELEASE, f"urn:pulumi:dev::shop::{RELEASE}::nginx", None, {"chart": "nginx"})
