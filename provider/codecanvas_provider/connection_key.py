@@ -60,7 +60,8 @@ class ConnectionKey(CustomResource):
 
     Of a platform it comes first. A change that gives up a namespace, for another one or for another cluster, is
     refused while dev environments run there, and so is one that would delete a namespace and go on using it: then
-    nothing at all has changed yet.
+    nothing at all has changed yet. And it tells the kubernetes provider of a platform with a `kubeconfig` whether that
+    leads to another cluster, or to the same one by another address.
 
     And it goes last. Its delete waits for the platform's `namespaces`: those of all platforms then go at
     the same time, where the kubernetes plugin would wait for each in turn.
@@ -128,15 +129,8 @@ class ConnectionKey(CustomResource):
         if holds_unknown([values.get(name) for values in (old_outputs, new_inputs) for name in _ALL]):
             return
         before, after = (_namespaces_of(values) for values in (old_outputs, new_inputs))
-        elsewhere = is_elsewhere(old_outputs, new_inputs)
-        cluster, there = (
-            self._connect(values.get("kubeconfig"), values.get("context")) for values in (old_outputs, new_inputs)
-        )
-        if elsewhere and old_outputs.get(_CLUSTER) and new_inputs.get("kubeconfig"):
-            elsewhere = await self._identify(context, new_inputs) != old_outputs[_CLUSTER]
-        elif elsewhere and not new_inputs.get("kubeconfig"):
-            # With an ambient kubeconfig the kubernetes plugin goes on where it is, whichever context leads there.
-            elsewhere = not await in_thread(context, _are_same, cluster, there, before)
+        elsewhere = await self._leads_elsewhere(context, old_outputs, new_inputs)
+        cluster = self._connect(old_outputs.get("kubeconfig"), old_outputs.get("context"))
         disowned = set() if elsewhere else set(old_outputs.get(_NAMESPACES) or []) & set(new_inputs.get(_ADOPTED) or [])
         left = [name for name in before if elsewhere or name not in after]
         try:
@@ -167,6 +161,16 @@ class ConnectionKey(CustomResource):
             **_place_of(inputs),
         }
         return fingerprint, _with_cluster(context, outputs, await self._identify(context, inputs))
+
+    async def _leads_elsewhere(self, context: Context, old: dict[str, Any], new: dict[str, Any]) -> bool:
+        """Tell whether the platform is to leave its cluster: by another address it may be the same."""
+        if not is_elsewhere(old, new):
+            return False
+        if new.get("kubeconfig"):
+            return old.get(_CLUSTER) is None or bool(await self._identify(context, new) != old[_CLUSTER])
+        # With an ambient kubeconfig the kubernetes plugin goes on where it is, whichever context leads there.
+        here, there = (self._connect(values.get("kubeconfig"), values.get("context")) for values in (old, new))
+        return not await in_thread(context, _are_same, here, there, _namespaces_of(old))
 
     async def _identify(self, context: Context, inputs: dict[str, Any], known: str | None = None) -> Any:
         """Give what tells the cluster from others, None for a path or an ambient kubeconfig.
