@@ -85,9 +85,7 @@ class Builder:
         private_key, public_key, fingerprint = self._key_facts()
         homes = [self.operator_home] if self.operator_home else []
         release = self._add_release(private_key, after=[*homes, template])
-        # The release came after the template.
-        others = [thing for thing in self.objects if thing is not template]
-        environments = self._add_environments(after=[release, *others, *block])
+        environments = self._add_environments(after=[release, *self.objects, *block])
         test = self._add_test(release, fingerprint, after=[environments])
         self.turn.end_with(test)
         return {
@@ -249,13 +247,12 @@ class Builder:
             labels=self.labels,
             annotations=self.annotations,
         )
-        return self._inside("pod-template", manifest, asks=self.home is None)
+        # Not among the objects that the dev environments wait for: the release, which they wait for as well, does.
+        return self._object("pod-template", manifest, self._options(inside=True, asks=self.home is None))
 
-    def _inside(
-        self, suffix: str, manifest: Mapping[str, Any], *, passing: bool = False, asks: bool = True
-    ) -> KubernetesObject:
+    def _inside(self, suffix: str, manifest: Mapping[str, Any], *, passing: bool = False) -> KubernetesObject:
         """Register an object that lives in the platform's namespace and goes with it."""
-        registered = self._object(suffix, manifest, self._options(inside=True, passing=passing, asks=asks))
+        registered = self._object(suffix, manifest, self._options(inside=True, passing=passing))
         self.objects.append(registered)
         return registered
 

@@ -38,8 +38,7 @@ _ADVICE = {
     ),
     "another operation (install/upgrade/rollback) is in progress": (
         "a Helm operation on release {name} runs, or was cut off, and is not known to be this stack's; wait for it or,"
-        " where none runs,"
-        " end it: helm rollback {name} --namespace {namespace} --wait; then run `pulumi up` again"
+        " where none runs, end it: helm rollback {name} --namespace {namespace} --wait; then run `pulumi up` again"
     ),
     "has no deployed releases": (
         "the Helm release {name} was removed past this stack; run `pulumi up --refresh`, which installs it again"

@@ -147,20 +147,14 @@ class ConnectionKey(CustomResource):
     async def create(self, context: Context, inputs: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Take the given key or generate one; never generate in a preview."""
         private = inputs.get(_PRIVATE)
+        told = {_VERSION: inputs[_VERSION], **_place_of(inputs)}
+        told = _with_cluster(context, told, await self._identify(context, inputs))
         if context.preview and not isinstance(private, str):
-            outputs = {_VERSION: inputs[_VERSION], **_place_of(inputs)}
-            return "", _with_cluster(context, outputs, await self._identify(context, inputs))
+            return "", told
         private = keys.normalize_private_key(private) if private else keys.generate_private_key()
         public = keys.public_key_pem(private)
         fingerprint = keys.fingerprint(public)
-        outputs = {
-            _PRIVATE: private,
-            "publicKey": public,
-            "fingerprint": fingerprint,
-            _VERSION: inputs[_VERSION],
-            **_place_of(inputs),
-        }
-        return fingerprint, _with_cluster(context, outputs, await self._identify(context, inputs))
+        return fingerprint, {_PRIVATE: private, "publicKey": public, "fingerprint": fingerprint, **told}
 
     async def _leads_elsewhere(self, context: Context, old: dict[str, Any], new: dict[str, Any]) -> bool:
         """Tell whether the platform is to leave its cluster: by another address it may be the same."""

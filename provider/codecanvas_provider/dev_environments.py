@@ -327,9 +327,8 @@ def _outputs(inputs: dict[str, Any]) -> dict[str, Any]:
 def _is_settled(old_outputs: dict[str, Any], inputs: dict[str, Any]) -> bool:
     """Tell whether nothing changed but what is only recorded; another address has yet to lead to the same place."""
     same = all(old_outputs.get(name) == inputs.get(name) for name in ("frozen", "freezeMode"))
-    same = same and not is_elsewhere(old_outputs, inputs)
     stopped = not inputs.get("frozen") or old_outputs.get("running") == 0
-    return same and stopped and not old_outputs.get("leftBlocked")
+    return same and stopped and not old_outputs.get("leftBlocked") and not is_elsewhere(old_outputs, inputs)
 
 
 def _patience(context: Context, inputs: dict[str, Any]) -> float:

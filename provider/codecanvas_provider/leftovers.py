@@ -32,6 +32,7 @@ from pulumi_codecanvas.errors import ClusterError
 from pulumi_codecanvas.manifests import PLATFORM_LABEL, stack_of
 
 if TYPE_CHECKING:
+    from codecanvas_provider.cluster import Kind
     from codecanvas_provider.dev_environments import Connect
     from codecanvas_provider.resource import Context
     from codecanvas_provider.server import Function
@@ -136,19 +137,11 @@ class Leftovers:
                 f"and is of the platform {platform or '?'} of this stack; each needs its own. A platform that is given"
                 " another platformName is another platform: keep the name, or give it a namespace of its own"
             )
-        going = metadata.get("deletionTimestamp")
-        if kind is NAMESPACE and not going:
-            held = await in_thread(context, namespace_holders, cluster, name)
-            held = [thing for thing in held if thing not in _INNATE]
-            if held:
-                return _KEEP_IT.format(why=f" and not empty ({', '.join(held[:3])})", name=name)
-        made = parse_time(metadata.get("creationTimestamp"))
-        # What is in a namespace was made after it, by whoever has it; what is cluster-wide may be another's.
-        if not going and namespace is None and (made is None or now() - made > _FRESH):
-            keep = _KEEP_IT if kind is NAMESPACE else _KEEP_OLD
-            why = f", made at {metadata.get('creationTimestamp')}"
-            return keep.format(why=why, name=name, thing=f"{kind.plural} {name}")
-        if not going:
+        if not metadata.get("deletionTimestamp"):
+            # What is in a namespace is of whoever made that; what is cluster-wide may be in another state.
+            reason = await in_thread(context, _reason_to_keep, cluster, kind, metadata) if namespace is None else ""
+            if reason:
+                return reason
             await in_thread(context, cluster.delete, kind, name, namespace, seen=found)
         deadline = Deadline(PATIENCE)
         while await in_thread(context, cluster.get, kind, name, namespace, metadata_only=True):
@@ -156,3 +149,17 @@ class Leftovers:
                 return f"and does not go within {PATIENCE:.0f} s after an interrupted run left it"
             await pause(context, self._pace.first)
         return ""
+
+
+def _reason_to_keep(cluster: Cluster, kind: Kind, metadata: dict[str, Any]) -> str:
+    """Say why something cluster-wide, although it is this stack's, may be more than an interrupted run's leftover."""
+    name, text = metadata["name"], metadata.get("creationTimestamp")
+    if kind is NAMESPACE:
+        held = [thing for thing in namespace_holders(cluster, name) if thing not in _INNATE]
+        if held:
+            return _KEEP_IT.format(why=f" and not empty ({', '.join(held[:3])})", name=name)
+    made = parse_time(text)
+    if made is not None and now() - made <= _FRESH:
+        return ""
+    keep = _KEEP_IT if kind is NAMESPACE else _KEEP_OLD
+    return keep.format(why=f", made at {text}", name=name, thing=f"{kind.plural} {name}")

@@ -200,7 +200,7 @@ class ReleaseRecovery:
             given["namespace"],
             given["releaseName"],
             float(given["timeout"]),
-            frozenset({given["fingerprint"], given.get("formerFingerprint") or given["fingerprint"]}),
+            frozenset(given[name] for name in ("fingerprint", "formerFingerprint") if name in given),
             given["owner"],
             given["creating"],
         )

@@ -23,6 +23,7 @@ from pulumi_codecanvas.freeze import QUOTA_NAME
 from pulumi_codecanvas.manifests import STACK_ANNOTATION
 from tests.support.calls import Log, run
 from tests.support.fake_cluster import NOW, FakeCluster, refusal
+from tests.support.kubeconfigs import kubeconfig
 
 _PEM = serialization.Encoding.PEM
 _PKCS8 = serialization.PrivateFormat.PKCS8
@@ -283,12 +284,6 @@ def test_a_namespace_that_stays_in_use_is_not_disowned(*, preview: bool) -> None
 
 
 def test_another_cluster_leaves_every_namespace_of_the_first() -> None:
-    def kubeconfig(server: str) -> str:
-        return (
-            "{current-context: x, contexts: [{name: x, context: {cluster: x}}],"
-            f" clusters: [{{name: x, cluster: {{server: '{server}'}}}}]}}"
-        )
-
     cluster = FakeCluster("eu")
     _worker(cluster, "eu")
     place = {"tokenVersion": "1", "namespaces": ["eu"], "kubeconfig": kubeconfig("https://a.example.com")}
@@ -302,10 +297,13 @@ def test_a_cluster_is_known_at_whichever_address() -> None:
     first, second = FakeCluster("kube-system", "eu"), FakeCluster("else", "kube-system", "eu")
     _worker(first, "eu")
     clusters = {"a": first, "a2": first, "b": second}
-    resource = ConnectionKey(lambda kubeconfig, _context: clusters[_name_of(kubeconfig)], Pace())
+    resource = ConnectionKey(lambda text, _context: clusters[server_of(text)], Pace())
+
+    def server_of(text: str | None) -> str:
+        return str(yaml.safe_load(text or "")["clusters"][0]["cluster"]["server"])
 
     def inputs(name: str) -> dict[str, Any]:
-        return {"tokenVersion": "1", "namespaces": ["eu"], "kubeconfig": _kubeconfig(name)}
+        return {"tokenVersion": "1", "namespaces": ["eu"], "kubeconfig": kubeconfig(name)}
 
     _, old = run(resource.create(Context(), inputs("a")))
     system = first.find(NAMESPACE, "kube-system")
@@ -319,7 +317,7 @@ def test_a_cluster_is_known_at_whichever_address() -> None:
     with pytest.raises(ClusterError, match="leave namespace eu"):
         run(resource.forbid(Context(), old, old, inputs("b")))
     first.away = True
-    renewed = inputs("a") | {"kubeconfig": _kubeconfig("a", token="new")}
+    renewed = inputs("a") | {"kubeconfig": kubeconfig("a", token="new")}
     assert run(resource.update(Context(), "", old, renewed))["cluster"] == old["cluster"]
     assert run(resource.update(Context(), "", old, inputs("a2")))["cluster"].startswith("sha256:")
 
@@ -335,21 +333,6 @@ def test_the_cluster_of_a_path_or_an_ambient_kubeconfig_is_not_asked_for() -> No
         assert outputs["cluster"] is None
         changed = {**inputs, "namespaces": ["us"]}
         assert run(ConnectionKey().update(Context(preview=True), "", outputs, changed))["cluster"] is None
-
-
-def _kubeconfig(name: str, token: str = "") -> str:
-    return yaml.safe_dump(
-        {
-            "current-context": name,
-            "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
-            "clusters": [{"name": name, "cluster": {"server": f"https://{name}.example.com"}}],
-            "users": [{"name": name, "user": {"token": token}}],
-        }
-    )
-
-
-def _name_of(kubeconfig: str | None) -> str:
-    return str(yaml.safe_load(kubeconfig or "")["current-context"])
 
 
 @pytest.mark.parametrize("is_same", [True, False])

@@ -4,7 +4,6 @@ import asyncio
 from typing import Any
 
 import pytest
-import yaml
 
 from codecanvas_provider.cluster import CLAIM, NAMESPACE, NODE, POD, POLICY, POLICY_BINDING, QUOTA, VOLUME, Kind
 from codecanvas_provider.delete_guard import DELETE_UNREACHABLE
@@ -14,6 +13,7 @@ from codecanvas_provider.waiting import Cancelled, Pace
 from pulumi_codecanvas.errors import ClusterError
 from tests.support.calls import Log, run
 from tests.support.fake_cluster import FakeCluster, refusal
+from tests.support.kubeconfigs import kubeconfig
 
 PACE = Pace(first=0.001, longest=0.002, confirm=0.001, probe=0.001, probe_timeout=0.3)
 POLICY_DENIAL = "ValidatingAdmissionPolicy '{name}' with binding '{name}' denied request: platform is frozen"
@@ -112,13 +112,6 @@ def test_another_namespace_replaces_and_everything_else_updates() -> None:
     assert diff == Diff((), ("context", "kubeconfig", "namespaceUid", "stopTimeout"))
     assert DevEnvironments().diff(old, old, {**old, "namespace": "us"}) == Diff(("namespace",), ())
     assert DevEnvironments().diff(old, old, dict(old)) == Diff()
-
-
-def kubeconfig(server: str, token: str = "") -> str:
-    entry = {"name": "x", "context": {"cluster": "x", "user": "x"}}
-    cluster = {"name": "x", "cluster": {"server": server}}
-    user = {"name": "x", "user": {"token": token}}
-    return yaml.safe_dump({"current-context": "x", "contexts": [entry], "clusters": [cluster], "users": [user]})
 
 
 def test_another_cluster_replaces_so_that_the_old_one_is_guarded_and_emptied() -> None:
