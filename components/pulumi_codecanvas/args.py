@@ -238,7 +238,7 @@ def check_args(
     except InvalidArgumentsError as error:
         faults += [_under_template(fault) for fault in error.faults]
     if faults:
-        raise InvalidArgumentsError(_respell(fault, spell) for fault in faults)
+        raise InvalidArgumentsError(respell(fault, spell) for fault in faults)
     if "connection_snippet" not in typed:
         typed.setdefault("instance_id", derive_instance_id(typed["platform_name"]))
     return PlatformArgs(base_dir=base_dir, **typed)
@@ -282,6 +282,24 @@ def from_camel(inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {_SNAKE.get(key, key): value for key, value in inputs.items()}
 
 
+def spell_arguments(text: str, spell: Callable[[str], str]) -> str:
+    """Spell the arguments that a text names in back-ticks, alone or with a value as in `freeze: true`."""
+
+    def respell(found: re.Match[str]) -> str:
+        name = _SNAKE.get(found[1], found[1])
+        return f"`{spell(name)}" if name in ARGUMENTS else found[0]
+
+    return _NAMED.sub(respell, text)
+
+
+def respell(fault: Fault, spell: Callable[[str], str]) -> Fault:
+    """Spell the argument at the head of a fault's path, and those that its texts name, as the user does."""
+    head = _head(fault.path)
+    name = _SNAKE.get(head, head)
+    path = spell(name) + fault.path[len(head) :] if name in ARGUMENTS else fault.path
+    return Fault(path, spell_arguments(fault.cause, spell), spell_arguments(fault.remedy, spell))
+
+
 def twofold_faults(inputs: Mapping[str, Any]) -> list[Fault]:
     """Report arguments that are given in both spellings, for only one of them could count."""
     twofold = [name for name in ARGUMENTS if len({name, to_camel(name)} & inputs.keys()) > 1]
@@ -289,6 +307,7 @@ def twofold_faults(inputs: Mapping[str, Any]) -> list[Fault]:
 
 
 _SNAKE = {to_camel(name): name for name in ARGUMENTS}
+_NAMED = re.compile(r"`(\w+)(?=[`:])")
 
 
 def is_plain(value: object) -> bool:
@@ -366,7 +385,7 @@ def _combination_faults(given: Collection[str], typed: Mapping[str, Any], base_d
         return brought_faults(typed) + _snippet_faults(typed, base_dir)
     faults = _freeze_faults(given, typed)
     if "server_url" not in given:
-        remedy = "give the address that the operator dials, or a connectionSnippet"
+        remedy = "give the address that the operator dials, or a `connection_snippet`"
         faults.insert(0, Fault("server_url", "is missing", remedy))
     if "chart_repository" in given:
         faults += _repository_faults(typed.get("chart") if "chart" in given else DEFAULT_CHART, given)
@@ -425,15 +444,6 @@ def _unknown_fault(key: str, spell: Callable[[str], str]) -> Fault:
 def _head(path: str) -> str:
     found = re.match(r"[A-Za-z_]+", path)
     return found.group() if found else ""
-
-
-def _respell(fault: Fault, spell: Callable[[str], str]) -> Fault:
-    """Spell the argument at the head of a fault's path as the user does."""
-    head = _head(fault.path)
-    name = _SNAKE.get(head, head)
-    if name not in ARGUMENTS:
-        return fault
-    return Fault(spell(name) + fault.path[len(head) :], fault.cause, fault.remedy)
 
 
 MAX_SECONDS = 2**31 - 1

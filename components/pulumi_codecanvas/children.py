@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from pulumi_codecanvas import chart_values, freeze, hardening, storage
-from pulumi_codecanvas.args import ARGUMENTS, PlatformArgs, is_plain
+from pulumi_codecanvas.args import ARGUMENTS, PlatformArgs, is_plain, to_camel
 from pulumi_codecanvas.cluster_access import find_access
 from pulumi_codecanvas.connection import (
     SECRET_FIELDS,
@@ -180,8 +180,8 @@ class Builder:
         manifest: Mapping[str, Any],
         opts: pulumi.ResourceOptions | None = None,
     ) -> KubernetesObject:
-        argument = f"create_{suffix.replace('-', '_')}"
-        remedy = f"to use it as it is, set {argument} to false, else choose another namespace"
+        argument = to_camel(f"create_{suffix.replace('-', '_')}")
+        remedy = f"to use it as it is, set `{argument}` to false, else choose another namespace"
         options = self._options()
         more = pulumi.ResourceOptions(hooks=self.hooks.for_object(suffix, remedy))
         for given in (self._end(), more, opts or pulumi.ResourceOptions()):

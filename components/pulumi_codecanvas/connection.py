@@ -123,7 +123,7 @@ def chart_faults(args: Mapping[str, Any], base_dir: Path) -> list[Fault]:
     chart, repository, version = (args.get(key) for key in ("chart", "chart_repository", "chart_version"))
     addresses = {"chart": chart, "chart_repository": repository}
     logins = [key for key, address in addresses.items() if _holds_login(address)]
-    faults = [Fault(key, "holds a login", "give it by chart_username and chart_password") for key in logins]
+    faults = [Fault(key, "holds a login", "give it by `chart_username` and `chart_password`") for key in logins]
     if chart is not None and chart.startswith(LOCAL_CHART) and not exists(base_dir, chart):
         faults.append(Fault("chart", "is a path, and nothing is there", PATHS_START))
     if repository is not None and "chart_repository" not in logins and not is_address(repository, _REPOSITORY_SCHEMES):
@@ -249,7 +249,7 @@ def _together(args: Mapping[str, Any], place: Place) -> list[Fault]:
     if args.get("namespace") is not None or not given == place.namespace == place.operator_namespace:
         return []
     cause = f"is `{given}`, where the connection snippet has dev environments run as well"
-    return [Fault("operator_namespace", cause, "remove it, or give namespace where dev environments are to run")]
+    return [Fault("operator_namespace", cause, "remove it, or give `namespace` where dev environments are to run")]
 
 
 def _apart(args: Mapping[str, Any], snippet: Snippet) -> list[Fault]:
@@ -261,6 +261,6 @@ def _apart(args: Mapping[str, Any], snippet: Snippet) -> list[Fault]:
         Fault(
             "connection_snippet",
             f"puts the release into namespace `{snippet.namespace}` and dev environments into `{target}`",
-            f"confirm it with operator_namespace: {snippet.namespace}",
+            f"confirm it with `operator_namespace: {snippet.namespace}`",
         )
     ]

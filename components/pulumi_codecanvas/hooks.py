@@ -34,7 +34,7 @@ _CLEARINGS = 3
 _ADVICE = {
     "cannot re-use a name that is still in use": (
         "namespace {namespace} has a Helm release {name} already, and it is not this platform's; choose another"
-        " release_name or operator_namespace, or remove it: helm uninstall {name} --namespace {namespace}"
+        " `releaseName` or `operatorNamespace`, or remove it: helm uninstall {name} --namespace {namespace}"
     ),
     "another operation (install/upgrade/rollback) is in progress": (
         "a Helm operation on release {name} runs, or was cut off, and is not known to be this stack's; wait for it or,"

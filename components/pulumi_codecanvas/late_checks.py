@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from pulumi_codecanvas import chart_values
+from pulumi_codecanvas.args import respell, to_camel
 from pulumi_codecanvas.connection import contradictions, values_faults
 from pulumi_codecanvas.errors import Fault, InvalidArgumentsError
 from pulumi_codecanvas.hooks import settle_hooks
@@ -44,7 +45,7 @@ async def _refuse(platform_name: str, faults: Sequence[Fault]) -> None:
     """Report what only an Output's value shows to be wrong, if there is anything."""
     if faults:
         await settle_hooks()
-        raise ArgumentsError(fault.within(platform_name) for fault in faults)
+        raise ArgumentsError(respell(fault, to_camel).within(platform_name) for fault in faults)
 
 
 async def checked_values(platform_name: str, known: dict[str, Any]) -> dict[str, Any]:

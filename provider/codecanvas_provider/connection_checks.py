@@ -170,7 +170,7 @@ def _check_reachable(target: Target) -> str:
     if numbers < least:
         raise _fail(
             f"Kubernetes {version} knows no ValidatingAdmissionPolicy, so this platform could not be frozen;"
-            " set `freeze_mode: quota`, or upgrade the cluster to 1.30 or newer"
+            " set `freezeMode: quota`, or upgrade the cluster to 1.30 or newer"
         )
     return f"Kubernetes {version} answers"
 
@@ -306,13 +306,13 @@ def _require_key(target: Target, workload: Workload, sources: Sources) -> None:
         raise _fail(
             f"{workload.title} may not run on the current key: release {target.release} was upgraded past this stack"
             f" (to revision {revision.number}, tested was {tested}); run `pulumi up --refresh`, or rotate the key with"
-            " another `token_version`"
+            " another `tokenVersion`"
         )
     rewritten = sources.rewritten(workload)
     if rewritten:
         raise _fail(
             f"{workload.title} may not run on the current key: what it reads was changed past this stack"
-            f" ({join_names(rewritten)}); {_put_back(target)}, or rotate the key with another `token_version`"
+            f" ({join_names(rewritten)}); {_put_back(target)}, or rotate the key with another `tokenVersion`"
         )
 
 

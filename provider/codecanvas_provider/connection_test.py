@@ -54,7 +54,7 @@ _INVALID = frozenset({400, 422})
 _UNTESTED = frozenset({"forceDelete"})
 """Inputs that no check depends on."""
 
-_SWITCHED_OFF = "the connection test is switched off (`test_connection: false`)"
+_SWITCHED_OFF = "the connection test is switched off (`testConnection: false`)"
 
 _FIELDS: dict[str, Field] = {
     **PLATFORM_FIELDS,

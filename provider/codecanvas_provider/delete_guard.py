@@ -47,7 +47,7 @@ def guard_move(cluster: Cluster, namespace: str) -> None:
         f"the platform is to leave namespace {namespace}, but {_describe(going_on)} there: {_names(going_on)}."
         " Nothing was changed",
         "either set `freeze: true` on the platform as it was and run `pulumi up` to stop them first, or set"
-        " `force_delete: true` and run `pulumi up` to have the move stop them; then move it",
+        " `forceDelete: true` and run `pulumi up` to have the move stop them; then move it",
     )
 
 
@@ -70,8 +70,8 @@ def require_kept(disowned: Collection[str]) -> None:
         raise NamespaceInUseError(
             f"this stack made namespace {join_names(sorted(disowned))} and would delete it with all that is in it,"
             " although the platform goes on using it. Nothing was changed",
-            "leave create_namespace and create_operator_namespace as they were; to keep a platform's namespace past"
-            " this stack, first set `retain_volumes: true` and run `pulumi up`, then set `create_namespace: false`",
+            "leave `createNamespace` and `createOperatorNamespace` as they were; to keep a platform's namespace past"
+            " this stack, first set `retainVolumes: true` and run `pulumi up`, then set `createNamespace: false`",
         )
 
 
@@ -102,7 +102,7 @@ def guard_delete(cluster: Cluster, inputs: dict[str, Any], *, comes_first: bool 
     raise EnvironmentsRunningError(
         f"{_describe(going_on)} on platform {inputs['platformName']} (namespace {namespace}): {_names(going_on)}."
         f" {'Nothing was changed' if comes_first else _KEPT}",
-        "either set `freeze: true` on the platform and run `pulumi up` to stop them first, or set `force_delete: true`"
+        "either set `freeze: true` on the platform and run `pulumi up` to stop them first, or set `forceDelete: true`"
         f" and run `pulumi up` to have the delete stop them; then delete it again{'' if comes_first else _MOVED}",
     )
 

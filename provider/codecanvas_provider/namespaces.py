@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from codecanvas_provider.cluster import Cluster
 
 _REMEDY = (
-    "either this is another cluster than before, or than that of the program's kubernetes provider: put back, or pass"
-    " the platform, the `kubeconfig` and `context` of its cluster (to move it by `context` alone, destroy it there"
-    " first); or the namespace was deleted past this stack: then run `pulumi up --refresh`"
+    "if the cluster is another one than before, or than that of the program's kubernetes provider, give the platform"
+    " the `kubeconfig` and `context` of its own (to move it by `context` alone, destroy it there first); if the"
+    " namespace was deleted past this stack, run `pulumi up --refresh`"
 )
 
 
@@ -49,5 +49,5 @@ def require_namespace(cluster: Cluster, name: str, uid: str | None) -> dict[str,
         raise WrongClusterError(f"namespace {name} was made for the platform but is not in this cluster", _REMEDY)
     raise ClusterError(
         f"namespace {name} does not exist",
-        f"create it, or let the platform do so (`create_namespace: true`); `kubectl get namespace {name}`",
+        f"create it, or let the platform do so (`createNamespace: true`); `kubectl get namespace {name}`",
     )

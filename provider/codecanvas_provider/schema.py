@@ -11,7 +11,6 @@ import dataclasses
 import inspect
 import itertools
 import json
-import re
 from importlib.metadata import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
@@ -20,7 +19,14 @@ from codecanvas_provider.component import COMPUTING_PLATFORM
 from codecanvas_provider.connection_checks import Status
 from codecanvas_provider.platform_status import FIELDS, RESULTS, TOKEN
 from pulumi_codecanvas import args, platform
-from pulumi_codecanvas.args import ARGUMENTS, SECRET_ARGUMENTS, ComputingPlatformArgs, PlatformArgs, to_camel
+from pulumi_codecanvas.args import (
+    ARGUMENTS,
+    SECRET_ARGUMENTS,
+    ComputingPlatformArgs,
+    PlatformArgs,
+    spell_arguments,
+    to_camel,
+)
 from pulumi_codecanvas.freeze import FREEZE_MODES
 from pulumi_codecanvas.hardening import POD_SECURITY_LEVELS
 from pulumi_codecanvas.platform import SECRET_OUTPUTS, ComputingPlatform
@@ -253,11 +259,7 @@ def _docs(module: ModuleType, owner: type) -> dict[str, str]:
 def _markdown(text: str) -> str:
     """Join the lines of each paragraph, and spell arguments as other languages do."""
     paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
-    return re.sub(
-        r"`([a-z]+(?:_[a-z]+)+)(?=[`:])",
-        lambda found: f"`{to_camel(found[1])}" if found[1] in ARGUMENTS else found[0],
-        "\n\n".join(paragraphs),
-    )
+    return spell_arguments("\n\n".join(paragraphs), to_camel)
 
 
 def _token(name: str) -> str:

@@ -211,7 +211,7 @@ def explain_survivor(cluster: Cluster, pod: dict[str, Any], refusal: ClusterErro
     if now() < going_until:
         return (
             f"it is shutting down within its grace period of {grace} s (a preStop hook, or it saves its work);"
-            " wait, or set a longer `stop_timeout`"
+            " wait, or set a longer `stopTimeout`"
         )
     if finalizers:
         return held

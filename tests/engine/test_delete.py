@@ -68,7 +68,7 @@ def test_destroy_is_refused_while_dev_environments_run_and_by_force_leaves_nothi
     refused = stack.destroy(ok=False)
     assert f"3 dev environments are running on platform {name} (namespace {name}): env-0, env-1, env-2" in refused.text
     assert "`freeze: true`" in refused.text
-    assert "`force_delete: true`" in refused.text
+    assert "`forceDelete: true`" in refused.text
     see_nothing_changed()
 
     stack.set(neighbour)
@@ -132,7 +132,7 @@ def test_delete_leaves_an_adopted_namespace_as_it_was(
     stack.set("tenant", namespace=namespace)
     refused = stack.up(ok=False)
     assert f"the Namespace {namespace} exists already" in refused.text
-    assert "set create_namespace to false" in refused.text
+    assert "set `createNamespace` to false" in refused.text
     stack.set("tenant", createNamespace=False, forceDelete=True, **EVERYTHING)
     stack.up()
     place.start(2)

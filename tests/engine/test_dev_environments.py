@@ -292,7 +292,7 @@ def test_freeze_without_the_block_stops_nothing(platform: Platform) -> None:
 def test_another_cluster_is_refused(platform: Platform) -> None:
     platform.start("ws-1")
     platform.block()
-    with pytest.raises(ClusterError, match="this is another cluster than before"):
+    with pytest.raises(ClusterError, match="the cluster is another one than before"):
         platform.freeze(namespaceUid="00000000-0000-0000-0000-000000000000")
     assert platform.running() == {"ws-1"}
 

@@ -45,7 +45,7 @@ def test_a_namespace_in_use_is_left_to_others_only_when_it_is_retained(
     stack.set(name, createNamespace=False)
     for run in (stack.preview(ok=False), stack.up(ok=False)):
         assert f"this stack made namespace {apart}, {name} and would delete it" in run.errors
-        assert "first set `retain_volumes: true`" in run.errors
+        assert "first set `retainVolumes: true`" in run.errors
     assert place.inventory() == there
 
     stack.set(name, createNamespace=None, createOperatorNamespace=None, retainVolumes=True)

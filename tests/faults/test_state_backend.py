@@ -232,7 +232,7 @@ def test_a_stale_lock_is_cancelled(proxied: Stack, proxy: ApiProxy, admin: Clust
     15,
     "two stacks on one namespace or release",
     happens="the second is refused by name, before it touches anything of the first",
-    user="choose another `namespace` or `release_name`",
+    user="choose another `namespace` or `releaseName`",
 )
 def test_a_second_stack_touches_nothing_of_the_first(
     home: PulumiHome, shared_cluster: LocalCluster, admin: Cluster

@@ -149,6 +149,39 @@ def test_a_repository_without_a_plain_address_is_refused_and_not_shown(address: 
     assert "topsecret" not in fault
 
 
+@pytest.mark.parametrize(
+    ("arguments", "snake", "camel"),
+    [
+        ({"server_url": None}, "or a `connection_snippet`", "or a `connectionSnippet`"),
+        (
+            {"freeze_mode": "quota"},
+            "set `operator_namespace` to another namespace",
+            "set `operatorNamespace` to another namespace",
+        ),
+        (
+            {"chart": "https://me:secret@example.com/c"},
+            "give it by `chart_username` and `chart_password`",
+            "give it by `chartUsername` and `chartPassword`",
+        ),
+        (
+            {
+                "server_url": None,
+                "connection_snippet": "helm upgrade cc oci://example.com/c -n a --set operator.targetNamespace=b",
+            },
+            "confirm it with `operator_namespace: a`",
+            "confirm it with `operatorNamespace: a`",
+        ),
+        ({"values": {"operator": {"targetNamespace": "b"}}}, "use `namespace` instead", "use `namespace` instead"),
+        ({"values": {"operator": {"secret": "b"}}}, "`server_url`, `private_key` and", "`serverUrl`, `privateKey` and"),
+    ],
+)
+def test_faults_name_arguments_as_the_user_spells_them(arguments: dict[str, Any], snake: str, camel: str) -> None:
+    for spell, remedy in ((str, snake), (to_camel, camel)):
+        with pytest.raises(InvalidArgumentsError) as caught:
+            check_args("eu", {"server_url": URL, **arguments}, base_dir=HERE, spell=spell)
+        assert remedy in str(caught.value)
+
+
 @pytest.mark.parametrize("version", ["2025.1.0", ">1", "^2025.1, <2026", "1", "7"])
 @pytest.mark.parametrize("repository", ["https://charts.example.com/a", "http://127.0.0.1:8080", "oci://h/charts"])
 def test_versions_and_repositories_are_accepted(version: str, repository: str) -> None:

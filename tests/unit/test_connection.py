@@ -137,7 +137,7 @@ def test_a_login_given_twice_is_refused_and_not_shown() -> None:
 )
 def test_a_login_in_an_address_is_refused_and_not_shown(argument: str, address: str, snippet: str | None) -> None:
     faults = refused(snippet, **{argument: address})
-    assert f"{argument}: holds a login; give it by chart_username and chart_password" in faults
+    assert f"{argument}: holds a login; give it by `chart_username` and `chart_password`" in faults
     assert not any(secret in "".join(faults) for secret in ("pS9", "someone"))
 
 

@@ -194,7 +194,7 @@ FAULTS: dict[str, tuple[Callable[[FakeCluster], object], str, str]] = {
     "cluster without policies": (
         lambda cluster: setattr(cluster, "version", "v1.29.0"),
         "Cluster reachable",
-        "set `freeze_mode: quota`, or upgrade",
+        "set `freezeMode: quota`, or upgrade",
     ),
     "missing right": (
         lambda cluster: cluster.denied.add("delete persistentvolumeclaims"),
@@ -350,11 +350,11 @@ def test_a_cluster_that_does_not_answer_skips_the_rest(cluster: FakeCluster, res
 
 
 def test_another_namespace_of_the_same_name_fails(resource: ConnectionTest) -> None:
-    assert "this is another cluster than before" in failed(read(resource, namespaceUid="foreign"))["Namespace"]
+    assert "the cluster is another one than before" in failed(read(resource, namespaceUid="foreign"))["Namespace"]
 
 
 def test_nothing_is_restarted_in_another_cluster(cluster: FakeCluster, resource: ConnectionTest) -> None:
-    with pytest.raises(PartialFailure, match="this is another cluster than before"):
+    with pytest.raises(PartialFailure, match="the cluster is another one than before"):
         run(resource.create(Context(), make_inputs(namespaceUid="foreign")))
     assert cluster.calls == []
 

@@ -140,7 +140,7 @@ def test_another_address_of_the_same_namespace_is_looked_at_and_not_replaced(res
     old = make_inputs(kubeconfig=kubeconfig("https://a.example.com"), namespaceUid="1")
     new = {**old, "kubeconfig": kubeconfig("https://b.example.com")}
     assert resource.diff(old, old, new) == Diff((), ("kubeconfig",))
-    with pytest.raises(ClusterError, match="this is another cluster than before"):
+    with pytest.raises(ClusterError, match="the cluster is another one than before"):
         run(resource.update(Context(), "eu", old, new))
 
 
@@ -278,7 +278,7 @@ def test_the_time_out_names_each_survivor_and_what_holds_it(cluster: FakeCluster
     assert [line[4:8] for line in lines] == ["ws-1", "ws-2", "ws-3", "ws-4", "ws-5"]
     assert "finalizer example.com/hold holds it" in lines[0]
     assert "grace period of 3600 s" in lines[1]
-    assert "`stop_timeout`" in lines[1]
+    assert "`stopTimeout`" in lines[1]
     assert "node n2 is not ready (NodeStatusUnknown)" in lines[2]
     assert "node n3 is gone" in lines[3]
     assert "grace period is over but node n1 has not stopped it" in lines[4]
@@ -376,7 +376,7 @@ def test_another_cluster_than_the_providers_is_refused(
     cluster: FakeCluster, resource: DevEnvironments, namespace: str
 ) -> None:
     block(cluster)
-    with pytest.raises(ClusterError, match="this is another cluster than before") as caught:
+    with pytest.raises(ClusterError, match="the cluster is another one than before") as caught:
         run(resource.create(Context(), make_inputs(frozen=True, namespace=namespace, namespaceUid="foreign")))
     assert "`kubeconfig`" in str(caught.value)
     assert cluster.calls == []
@@ -408,7 +408,7 @@ def test_delete_is_refused_while_environments_run(cluster: FakeCluster, resource
     text = str(caught.value)
     assert "3 dev environments are running on platform eu (namespace eu): ws-1, ws-2, ws-3" in text
     assert "`freeze: true`" in text
-    assert "`force_delete: true`" in text
+    assert "`forceDelete: true`" in text
     assert cluster.calls == []
 
 
@@ -561,7 +561,7 @@ def test_the_successor_may_be_of_an_earlier_run_or_have_another_way_to_the_names
 def test_a_namespace_that_stays_in_use_is_not_disowned(resource: DevEnvironments) -> None:
     owned, adopted = make_inputs(), make_inputs(ownsNamespace=False)
     with pytest.raises(
-        ClusterError, match=r"this stack made namespace eu and would delete it.*first set `retain_volumes: true`"
+        ClusterError, match=r"this stack made namespace eu and would delete it.*first set `retainVolumes: true`"
     ):
         run(resource.forbid(Context(preview=True), owned, owned, adopted))
     for before, after in [
