@@ -10,7 +10,7 @@ import pulumi
 
 from pulumi_codecanvas import chart_values, freeze, hardening, storage
 from pulumi_codecanvas.args import ARGUMENTS, PlatformArgs, is_plain, to_camel
-from pulumi_codecanvas.cluster_access import find_access
+from pulumi_codecanvas.cluster_access import find_access, find_identity
 from pulumi_codecanvas.connection import (
     SECRET_FIELDS,
     place_of_args,
@@ -19,7 +19,6 @@ from pulumi_codecanvas.connection import (
     snippet_key,
 )
 from pulumi_codecanvas.hooks import Hooks
-from pulumi_codecanvas.kubeconfig import identify_cluster
 from pulumi_codecanvas.late_checks import checked_values, merged_values, parse_later, public_half
 from pulumi_codecanvas.manifests import NAMESPACE_SECONDS, PATCH_FORCE, SKIP_AWAIT, STACK_ANNOTATION
 from pulumi_codecanvas.outputs import without_dependencies
@@ -63,10 +62,11 @@ class Builder:
         self.key: ConnectionKey | None = None
         self.home: KubernetesObject | None = None
         self.operator_home: KubernetesObject | None = None
+        self.identity: pulumi.Output[str | None] | None = None
         self.owner = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
         self.annotations = {PATCH_FORCE: "true", **(args.annotations or {}), STACK_ANNOTATION: self.owner}
-        ask = pulumi.InvokeOptions(parent=parent, provider=self.children.get("codecanvas"), version=VERSION)
-        self.hooks = Hooks(self.stem, self.access, self.owner, ask)
+        self.ask = pulumi.InvokeOptions(parent=parent, provider=self.children.get("codecanvas"), version=VERSION)
+        self.hooks = Hooks(self.stem, self.access, self.owner, self.ask)
         self.reclaim = self.hooks.for_object()
         places = {"namespace": self.namespace, "operatorNamespace": self.operator_namespace}
         self.first = self.hooks.for_first({**places, "features": features_of(args)})
@@ -130,6 +130,13 @@ class Builder:
             protect=False if passing else None,
         )
 
+    def _moves_with_the_cluster(self, **options: Any) -> pulumi.ResourceOptions:
+        """Options of what is in the cluster: it is made anew in another one.
+
+        By itself the engine does so only in the run that brings another cluster, not where a failed one is repeated.
+        """
+        return pulumi.ResourceOptions(replacement_trigger=self.identity, **options)
+
     def _first(self) -> Any:
         """Give what the first children wait for: the key, which refuses a move before anything is changed."""
         return [self.key] if self.key else self.turn.begun
@@ -148,8 +155,8 @@ class Builder:
             props: dict[str, Any] = {"kubeconfig": None, "context": args.context}
             if args.kubeconfig is not None:
                 # Else a new certificate or address of the same cluster would replace all that is there.
-                identity = self.key.cluster_identity if self.key else _address_of(args)
-                props |= {"kubeconfig": pulumi.Output.secret(args.kubeconfig), "clusterIdentifier": identity}
+                self.identity = self.key.cluster_identity if self.key else find_identity(self.access, self.ask)
+                props |= {"kubeconfig": pulumi.Output.secret(args.kubeconfig), "clusterIdentifier": self.identity}
             opts = pulumi.ResourceOptions(parent=self.parent, depends_on=self._first())
             self.children["kubernetes"] = KubernetesProvider(stem, props, opts)
 
@@ -183,7 +190,7 @@ class Builder:
         argument = to_camel(f"create_{suffix.replace('-', '_')}")
         remedy = f"to use it as it is, set `{argument}` to false, else choose another namespace"
         options = self._options()
-        more = pulumi.ResourceOptions(hooks=self.hooks.for_object(suffix, remedy))
+        more = self._moves_with_the_cluster(hooks=self.hooks.for_object(suffix, remedy))
         for given in (self._end(), more, opts or pulumi.ResourceOptions()):
             options = pulumi.ResourceOptions.merge(options, given)
         return KubernetesObject.declare(f"{self.stem}-{suffix}", manifest, options)
@@ -208,12 +215,14 @@ class Builder:
         """Tell the key where the platform is, and which of its namespaces a delete takes along."""
         args = self.args
         owned = "retained" if args.retain_volumes else "namespaces"
-        places = {owned if args.create_namespace else "adopted": [self.namespace]}
-        if _operator_lives_apart(args):
-            kind = "namespaces" if args.create_operator_namespace else "adopted"
-            places[kind] = [*places.get(kind, []), self.operator_namespace]
-        # Not given where it does not hold: one line less of state for each platform.
-        return {**self.access, **places, "forceDelete": args.force_delete or None}
+        places: dict[str, Any] = {owned if args.create_namespace else "adopted": [self.namespace]}
+        if _operator_lives_apart(args) and args.create_operator_namespace:
+            places["namespaces"] = [*places.get("namespaces", []), self.operator_namespace]
+        elif _operator_lives_apart(args):
+            places["operatorNamespace"] = self.operator_namespace
+        # Not given where it does not hold: a line less of state each for each platform.
+        asked = {"forceDelete": args.force_delete or None, "identifyCluster": args.kubeconfig is not None or None}
+        return {**self.access, **places, **asked}
 
     def _key_facts(self) -> tuple[Any, Any, Any]:
         """Private key, public key and fingerprint, from the key or from the snippet."""
@@ -261,7 +270,7 @@ class Builder:
 
         Where it is replaced, as when the cluster's access changes, the old one goes first: it may be the same object.
         """
-        more = pulumi.ResourceOptions(hooks=self.reclaim, delete_before_replace=True)
+        more = self._moves_with_the_cluster(hooks=self.reclaim, delete_before_replace=True)
         options = pulumi.ResourceOptions.merge(opts, more)
         return KubernetesObject.declare(f"{self.stem}-{suffix}", manifest, options)
 
@@ -362,7 +371,7 @@ class Builder:
         options = pulumi.ResourceOptions.merge(
             self._options(after=after),
             # In place: another one of its name cannot be there at the same time.
-            pulumi.ResourceOptions(hooks=hooks, delete_before_replace=True),
+            self._moves_with_the_cluster(hooks=hooks, delete_before_replace=True),
         )
         return HelmRelease.declare(f"{self.stem}-release", props, options)
 
@@ -401,6 +410,7 @@ class Builder:
         args = self.args
         props = {
             **self._cluster(),
+            "cluster": None if self.identity is None else without_dependencies(self.identity),
             "frozen": args.freeze,
             "freezeReason": args.freeze_reason,
             "freezeMode": args.freeze_mode,
@@ -477,11 +487,6 @@ def _operator_lives_apart(args: PlatformArgs) -> bool:
     """Say whether the operator has a namespace of its own; a snippet's target, which is not known yet, is checked."""
     home = args.namespace or (None if args.connection_snippet is not None else args.platform_name)
     return args.operator_namespace not in {None, home}
-
-
-def _address_of(args: PlatformArgs) -> pulumi.Output[str | None]:
-    way = pulumi.Output.all(args.kubeconfig, args.context)
-    return pulumi.Output.unsecret(way.apply(lambda known: identify_cluster(*known)))
 
 
 def _default_provider_disabled() -> bool:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from pulumi_codecanvas.args import PlatformArgs
 
+IDENTIFY = "codecanvas:index:identifyCluster"
 GET_RESOURCE = "pulumi:pulumi:getResource"
 """The engine's own function that gives a registered resource's state."""
 
@@ -37,6 +38,18 @@ def find_access(args: PlatformArgs, providers: Mapping[str, pulumi.ProviderResou
             pulumi.Output.unsecret(state.apply(lambda known: known.get("context"))),
         )
     return _access(pulumi.runtime.get_config("kubernetes:kubeconfig"), pulumi.runtime.get_config("kubernetes:context"))
+
+
+def find_identity(access: Mapping[str, Any], options: pulumi.InvokeOptions) -> pulumi.Output[str | None]:
+    """Ask the plugin what tells the cluster from others; None where nothing does.
+
+    Args:
+        access: `kubeconfig` and `context`.
+        options: the provider to ask.
+
+    """
+    found = pulumi.Output.from_input(pulumi.runtime.invoke_output(IDENTIFY, dict(access), options))
+    return pulumi.Output.unsecret(found.apply(lambda answer: answer["cluster"] or None))
 
 
 def _access(kubeconfig: Any, context: Any) -> dict[str, Any]:

@@ -7,7 +7,6 @@ does it: the first file to name something wins.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,16 +63,6 @@ def find_context_fault(kubeconfig: str | None, context: str | None) -> str:
         return ""
     known = config["contexts"]
     return "" if not known or context in known else str(_missing(config, "contexts", "context", context))
-
-
-def identify_cluster(kubeconfig: str, context: str | None) -> str | None:
-    """Give what tells the cluster of a kubeconfig's content from others: a digest of its API server's address.
-
-    Its certificates, proxy and whatever tools note beside it may change, and it stays the same cluster. None where no
-    cluster is named, and for the path of a file: what that holds is another machine's own affair.
-    """
-    server = None if is_path(kubeconfig) else _find_server(kubeconfig, context)
-    return None if server is None else f"sha256:{hashlib.sha256(server.encode()).hexdigest()}"
 
 
 def is_path(kubeconfig: str) -> bool:

@@ -138,8 +138,8 @@ class ConnectionKey(_Child):
 
     @property
     def cluster_identity(self) -> pulumi.Output[str | None]:
-        """What tells the cluster of a given kubeconfig from others."""
-        return _output(self, "cluster")
+        """What tells the cluster of a given kubeconfig from others; None where nothing does."""
+        return _output(self, "cluster").apply(lambda uid: uid or None)
 
 
 class DevEnvironments(_Child):

@@ -54,12 +54,20 @@ def custom_resources() -> list[CustomResource]:
 
 def functions() -> dict[str, Function]:
     """List the functions that the plugin serves, by token."""
+    from codecanvas_provider.cluster_identity import ClusterIdentity
     from codecanvas_provider.leftovers import Leftovers
     from codecanvas_provider.missing_rights import MissingRights
     from codecanvas_provider.platform_status import PlatformStatus
     from codecanvas_provider.release_recovery import ReleaseRecovery
 
-    served = (PlatformStatus(), _release_watches(), ReleaseRecovery(), Leftovers(), MissingRights())
+    served = (
+        PlatformStatus(),
+        _release_watches(),
+        ReleaseRecovery(),
+        Leftovers(),
+        MissingRights(),
+        ClusterIdentity(),
+    )
     return {token: function for each in served for token, function in each.functions().items()}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from codecanvas_provider.cluster import NAMESPACE, Cluster, Refused, Unreachable
+from codecanvas_provider.cluster_identity import identify_cluster
 from codecanvas_provider.delete_guard import (
     EnvironmentsRunningError,
     NamespaceInUseError,
@@ -19,7 +20,7 @@ from codecanvas_provider.waiting import Pace, in_thread
 from pulumi_codecanvas import keys
 from pulumi_codecanvas.checks import type_name
 from pulumi_codecanvas.errors import ClusterError, CodeCanvasError, Fault
-from pulumi_codecanvas.kubeconfig import identify_cluster, is_elsewhere, is_path
+from pulumi_codecanvas.kubeconfig import is_elsewhere
 from pulumi_codecanvas.manifests import NAMESPACE_SECONDS
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ _VERSION = "tokenVersion"
 _NAMESPACES = "namespaces"
 _RETAINED = "retained"
 _ADOPTED = "adopted"
+_BESIDE = "operatorNamespace"
+_IDENTIFY = "identifyCluster"
 _CLUSTER = "cluster"
 _ACCESS = ("kubeconfig", "context")
 _ALL = (_NAMESPACES, _RETAINED, _ADOPTED)
@@ -46,7 +49,11 @@ _PLACE: dict[str, Field] = {
         items="str",
     ),
     _RETAINED: Field(list, "Namespaces of its own that a delete leaves.", default=[], items="str"),
-    _ADOPTED: Field(list, "Namespaces that the platform uses and does not own.", default=[], items="str"),
+    _ADOPTED: Field(
+        list, "Where dev environments run, if the platform does not own that namespace.", default=[], items="str"
+    ),
+    _BESIDE: Field(str, "The operator's namespace, if it is another one and not the platform's own."),
+    _IDENTIFY: Field(bool, "Tell the cluster of `kubeconfig` from others, for a kubernetes provider that asks for it."),
     "forceDelete": Field(bool, "Let the platform leave a namespace although dev environments run there."),
 }
 
@@ -86,7 +93,7 @@ class ConnectionKey(CustomResource):
         _CLUSTER: Field(
             str,
             "What tells the cluster that a kubeconfig's content leads to from others, at whichever address: the UID of"
-            " its namespace `kube-system` or, where that may not be seen, a digest of its API server's address.",
+            " its namespace `kube-system`. Empty where that may not be seen.",
         ),
         **_PLACE,
     }
@@ -108,6 +115,8 @@ class ConnectionKey(CustomResource):
         """Replace for another key; only record that the one which was generated is given, and where the platform is."""
         changed = [name for name in (_PRIVATE, _VERSION) if _differs(old_inputs.get(name), new_inputs.get(name))]
         moved = changed_names(old_inputs, new_inputs, _PLACE)
+        if new_inputs.get(_IDENTIFY) and _CLUSTER not in old_outputs and _IDENTIFY not in moved:
+            moved = (*moved, _IDENTIFY)
         if changed == [_PRIVATE] and new_inputs.get(_PRIVATE) == old_outputs.get(_PRIVATE):
             return Diff(updates=(_PRIVATE, *moved))
         return Diff(replaces=tuple(changed), updates=moved)
@@ -126,12 +135,13 @@ class ConnectionKey(CustomResource):
             NamespaceInUseError: a namespace would be deleted that the platform goes on to use.
 
         """
-        if holds_unknown([values.get(name) for values in (old_outputs, new_inputs) for name in _ALL]):
+        if holds_unknown([values.get(name) for values in (old_outputs, new_inputs) for name in (*_ALL, _BESIDE)]):
             return
-        before, after = (_namespaces_of(values) for values in (old_outputs, new_inputs))
+        before, after = _namespaces_of(old_outputs), [*_namespaces_of(new_inputs), new_inputs.get(_BESIDE)]
+        adopted = {*(new_inputs.get(_ADOPTED) or []), new_inputs.get(_BESIDE)}
         elsewhere = await self._leads_elsewhere(context, old_outputs, new_inputs)
         cluster = self._connect(old_outputs.get("kubeconfig"), old_outputs.get("context"))
-        disowned = set() if elsewhere else set(old_outputs.get(_NAMESPACES) or []) & set(new_inputs.get(_ADOPTED) or [])
+        disowned = set() if elsewhere else adopted & set(old_outputs.get(_NAMESPACES) or [])
         left = [name for name in before if elsewhere or name not in after]
         try:
             # One that was there already, so that it could not be made, is adopted rightly.
@@ -147,8 +157,7 @@ class ConnectionKey(CustomResource):
     async def create(self, context: Context, inputs: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Take the given key or generate one; never generate in a preview."""
         private = inputs.get(_PRIVATE)
-        told = {_VERSION: inputs[_VERSION], **_place_of(inputs)}
-        told = _with_cluster(context, told, await self._identify(context, inputs))
+        told = {_VERSION: inputs[_VERSION], **_place_of(inputs), **await self._identify(context, inputs)}
         if context.preview and not isinstance(private, str):
             return "", told
         private = keys.normalize_private_key(private) if private else keys.generate_private_key()
@@ -161,32 +170,33 @@ class ConnectionKey(CustomResource):
         if not is_elsewhere(old, new):
             return False
         if new.get("kubeconfig"):
-            return old.get(_CLUSTER) is None or bool(await self._identify(context, new) != old[_CLUSTER])
+            known = old.get(_CLUSTER)
+            return not known or (await self._identify(context, new)).get(_CLUSTER) != known
         # With an ambient kubeconfig the kubernetes plugin goes on where it is, whichever context leads there.
         here, there = (self._connect(values.get("kubeconfig"), values.get("context")) for values in (old, new))
         return not await in_thread(context, _are_same, here, there, _namespaces_of(old))
 
-    async def _identify(self, context: Context, inputs: dict[str, Any], known: str | None = None) -> Any:
-        """Give what tells the cluster from others, None for a path or an ambient kubeconfig.
+    async def _identify(
+        self, context: Context, inputs: dict[str, Any], former: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Give the cluster's identity as an output; none where nobody asks, or the cluster does not answer now.
 
         Args:
             context: of the call.
-            inputs: `kubeconfig` and `context`.
-            known: what to give where the cluster does not tell.
+            inputs: as they are.
+            former: outputs of before; at the same address the identity then stays, unless the cluster tells another.
 
         """
-        way = [inputs.get(name) for name in _ACCESS]
-        if UNKNOWN in way:
-            return UNKNOWN
-        kubeconfig, name = way
-        if kubeconfig is None or is_path(kubeconfig):
-            return None
-        try:
-            cluster = self._connect(kubeconfig, name)
-            system = await in_thread(context, cluster.get, NAMESPACE, "kube-system", metadata_only=True)
-        except ClusterError:
-            system = None
-        return system["metadata"]["uid"] if system else known or identify_cluster(kubeconfig, name)
+        if not inputs.get(_IDENTIFY):
+            return {}
+        kubeconfig, name = inputs.get("kubeconfig", ""), inputs.get("context")
+        if UNKNOWN in (kubeconfig, name):
+            return {_CLUSTER: UNKNOWN}
+        told = await identify_cluster(context, self._connect, kubeconfig, name)
+        if former is not None and not told and not is_elsewhere(former, inputs):
+            told = former.get(_CLUSTER, told)
+        # In a preview what is not told is unknown, and with it everything that asks for it.
+        return {_CLUSTER: told or ""} if told is not None or context.preview else {}
 
     async def read(
         self,
@@ -216,11 +226,10 @@ class ConnectionKey(CustomResource):
     ) -> dict[str, Any]:
         """Keep the key: an update records as given what was generated, and where the platform is."""
         kept = {name: value for name, value in old_outputs.items() if name not in {*_PLACE, _CLUSTER}}
-        cluster = old_outputs.get(_CLUSTER)
-        if any(_differs(old_outputs.get(name), inputs.get(name)) for name in _ACCESS):
-            known = None if is_elsewhere(old_outputs, inputs) else cluster
-            cluster = await self._identify(context, inputs, known)
-        return _with_cluster(context, {**kept, **_place_of(inputs)}, cluster)
+        known = {_CLUSTER: old_outputs[_CLUSTER]} if inputs.get(_IDENTIFY) and _CLUSTER in old_outputs else {}
+        if not known or any(_differs(old_outputs.get(name), inputs.get(name)) for name in _ACCESS):
+            known = await self._identify(context, inputs, old_outputs)
+        return {**kept, **_place_of(inputs), **known}
 
     async def delete(self, context: Context, id: str, outputs: dict[str, Any]) -> None:  # noqa: A002, ARG002 - as above
         """Wait until the platform's namespaces are gone; the key itself goes with the state."""
@@ -235,11 +244,6 @@ class ConnectionKey(CustomResource):
             # It has nothing in the cluster, and the kubernetes plugin has come this far. The key of a rotation goes
             # after its login may have been taken back.
             await context.log(f"the end of {', '.join(namespaces)} was not waited for: {error}", "warning")
-
-
-def _with_cluster(context: Context, outputs: dict[str, Any], cluster: object) -> dict[str, Any]:
-    """Add the cluster's identity; that there is none is told in a preview alone, where what is not told is unknown."""
-    return {**outputs, _CLUSTER: cluster} if cluster is not None or context.preview else outputs
 
 
 def _are_same(one: Cluster, other: Cluster, namespaces: list[str]) -> bool:

@@ -41,9 +41,12 @@ if TYPE_CHECKING:
 
     Connect = Callable[[str | None, str | None], Cluster]
 
+_WAY = ("kubeconfig", "context", "namespace")
+
 _FIELDS: dict[str, Field] = {
     **PLATFORM_FIELDS,
     "namespace": replace(PLATFORM_FIELDS["namespace"], replaces=True),
+    "cluster": Field(str, "What tells the cluster from others, whichever its address, where that is known."),
     "stopTimeout": Field(int, "Seconds to wait for running dev environments to stop.", default=600, least=1),
     "retainVolumes": Field(bool, "Let a delete leave the volumes (PersistentVolumeClaims).", default=False),
     "templateClaims": Field(
@@ -90,6 +93,8 @@ class DevEnvironments(CustomResource):
 
     def check(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
         """Complete the inputs by their defaults and check their types."""
+        # Asked for what a program declares, and not for what a refresh or a destroy looks at.
+        self._held |= _places(inputs)
         return check_fields(inputs, _FIELDS)
 
     def diff(self, old_inputs: dict[str, Any], old_outputs: dict[str, Any], new_inputs: dict[str, Any]) -> Diff:
@@ -97,14 +102,10 @@ class DevEnvironments(CustomResource):
 
         Update what else changed, and what a refresh found to be wrong.
         """
-        self._held |= _places(new_inputs)
         changed = set(changed_names(old_inputs, new_inputs, _FIELDS))
         replaces = changed & {"namespace"}
         access = changed & {"kubeconfig", "context"}
-        uids = [inputs.get("namespaceUid") for inputs in (old_inputs, new_inputs)]
-        # Where both are known, nothing tells better: a cluster may have many addresses, and a tunnel one for many.
-        by_uid = all(isinstance(uid, str) for uid in uids)
-        if uids[0] != uids[1] if by_uid else is_elsewhere(old_inputs, new_inputs):
+        if _is_moved(old_inputs, new_inputs):
             replaces |= access
         if old_outputs.get("leftBlocked") or (new_inputs.get("frozen") is True and old_outputs.get("running")):
             changed.add("frozen")
@@ -125,13 +126,11 @@ class DevEnvironments(CustomResource):
         """
         disowned = old_outputs.get("ownsNamespace") and new_inputs.get("ownsNamespace") is False
         same = old_outputs.get("namespace") == new_inputs.get("namespace")
-        if disowned and same and not old_outputs.get("retainVolumes") and not is_elsewhere(old_outputs, new_inputs):
+        if disowned and same and not old_outputs.get("retainVolumes") and not _is_moved(old_outputs, new_inputs):
             require_kept([old_outputs["namespace"]])
 
     async def create(self, context: Context, inputs: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Bring the dev environments into the state that `frozen` asks for."""
-        if not context.preview:
-            self._held |= _places(inputs)
         return str(inputs["namespace"]), await self._bring_about(context, inputs)
 
     async def update(
@@ -169,11 +168,11 @@ class DevEnvironments(CustomResource):
 
     async def delete(self, context: Context, id: str, outputs: dict[str, Any]) -> None:  # noqa: A002, ARG002 - as above
         """Guard, block, stop, delete volumes; see the class."""
-        if _places(outputs) & self._held:
-            await context.log(f"the dev environments in namespace {outputs['namespace']} go on in its successor")
-            return
-        cluster = self._cluster(outputs)
         try:
+            if await in_thread(context, self._has_successor, outputs):
+                await context.log(f"the dev environments in namespace {outputs['namespace']} go on in its successor")
+                return
+            cluster = self._cluster(outputs)
             if await in_thread(context, guard_delete, cluster, outputs):
                 await self._empty(context, cluster, outputs)
         except Unreachable as error:
@@ -181,6 +180,18 @@ class DevEnvironments(CustomResource):
 
     def _cluster(self, inputs: dict[str, Any]) -> Cluster:
         return self._connect(inputs.get("kubeconfig"), inputs.get("context"))
+
+    def _has_successor(self, outputs: dict[str, Any]) -> bool:
+        """Tell whether the program goes on to use the namespace; of an adopted one the UID is to be looked up."""
+        if _places(outputs) & self._held:
+            return True
+        namespace = outputs["namespace"]
+        ways = [place for place in self._held if len(place) == len(_WAY) and place[-1] == namespace]
+        if outputs.get("namespaceUid") or not ways:
+            return False
+        mine = find_namespace(self._cluster(outputs), namespace, None)
+        theirs = [find_namespace(self._connect(*way), namespace, None) for *way, _ in ways]
+        return mine is not None and mine["metadata"]["uid"] in [found["metadata"]["uid"] for found in theirs if found]
 
     def _look(self, cluster: Cluster, inputs: dict[str, Any]) -> dict[str, Any] | None:
         """Give the outputs that may have drifted; None where the namespace is gone, or another one by now."""
@@ -315,9 +326,20 @@ class DevEnvironments(CustomResource):
 
 def _places(inputs: dict[str, Any]) -> set[tuple[Any, ...]]:
     """Give what tells a namespace from others, as far as it is known: the way to it, and its UID."""
-    way = tuple(inputs.get(name) for name in ("kubeconfig", "context", "namespace"))
+    way = tuple(inputs.get(name) for name in _WAY)
     uid = inputs.get("namespaceUid")
     return ({(uid,)} if isinstance(uid, str) else set()) | ({way} if UNKNOWN not in way else set())
+
+
+def _is_moved(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Tell whether a namespace of the same name is another one: by the first of these that is known of both.
+
+    A cluster may have many addresses, and a tunnel one for many clusters.
+    """
+    for name in ("namespaceUid", "cluster"):
+        if isinstance(old.get(name), str) and isinstance(new.get(name), str):
+            return bool(old[name] != new[name])
+    return is_elsewhere(old, new)
 
 
 def _outputs(inputs: dict[str, Any]) -> dict[str, Any]:

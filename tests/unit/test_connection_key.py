@@ -176,12 +176,12 @@ def test_preview_generates_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keys, "generate_private_key", pytest.fail)
     for private in ({}, {"privateKey": UNKNOWN}):
         created = _create({"tokenVersion": "1", **private}, preview=True)
-        assert created == ("", {"tokenVersion": "1", "cluster": None})
+        assert created == ("", {"tokenVersion": "1"})
 
 
 def test_preview_knows_what_follows_from_a_given_key() -> None:
     id_, outputs = _create({"tokenVersion": "1", "privateKey": PEM})
-    assert _create({"tokenVersion": "1", "privateKey": PEM}, preview=True) == (id_, {**outputs, "cluster": None})
+    assert _create({"tokenVersion": "1", "privateKey": PEM}, preview=True) == (id_, outputs)
 
 
 def test_created_outputs_belong_together() -> None:
@@ -272,7 +272,8 @@ def test_a_namespace_that_stays_in_use_is_not_disowned(*, preview: bool) -> None
     resource = ConnectionKey(cluster.connect_to, Pace())
     _, old = _create({"tokenVersion": "1", **PLACE, "forceDelete": True})
     for kept, adopted in (("eu-operator", "eu"), ("eu", "eu-operator")):
-        new = {"tokenVersion": "2", **PLACE, "namespaces": [kept], "adopted": [adopted]}
+        beside = {"operatorNamespace": adopted} if adopted == "eu-operator" else {"adopted": [adopted]}
+        new = {"tokenVersion": "2", **PLACE, "namespaces": [kept], **beside}
         with pytest.raises(ClusterError, match=rf"made namespace {adopted} and would delete it.*Nothing was changed"):
             run(resource.forbid(Context(urn=URN, preview=preview), old, old, new))
         _mark(cluster, adopted, "acme/platforms/test")
@@ -293,46 +294,91 @@ def test_another_cluster_leaves_every_namespace_of_the_first() -> None:
         run(resource.forbid(Context(), old, old, {**place, "kubeconfig": kubeconfig("https://b.example.com")}))
 
 
+def test_dev_environments_of_others_in_the_operators_namespace_keep_no_platform_there() -> None:
+    cluster = FakeCluster("eu", "us")
+    _worker(cluster, "eu")
+    resource = ConnectionKey(cluster.connect_to, Pace())
+    _, old = _create({"tokenVersion": "1", "namespaces": ["us"], "operatorNamespace": "eu"})
+    run(resource.forbid(Context(), old, old, {"tokenVersion": "1", "namespaces": ["us"]}))
+    run(resource.forbid(Context(), old, old, {"tokenVersion": "1", "namespaces": ["us"], "operatorNamespace": "ops"}))
+
+
+def _identified(name: str, **more: Any) -> dict[str, Any]:
+    given = {"namespaces": ["eu"], "kubeconfig": kubeconfig(name), "identifyCluster": True}
+    return {"tokenVersion": "1", **given, **more}
+
+
+def _server_of(text: str | None) -> str:
+    return str(yaml.safe_load(text or "")["clusters"][0]["cluster"]["server"])
+
+
 def test_a_cluster_is_known_at_whichever_address() -> None:
     first, second = FakeCluster("kube-system", "eu"), FakeCluster("else", "kube-system", "eu")
     _worker(first, "eu")
     clusters = {"a": first, "a2": first, "b": second}
-    resource = ConnectionKey(lambda text, _context: clusters[server_of(text)], Pace())
-
-    def server_of(text: str | None) -> str:
-        return str(yaml.safe_load(text or "")["clusters"][0]["cluster"]["server"])
-
-    def inputs(name: str) -> dict[str, Any]:
-        return {"tokenVersion": "1", "namespaces": ["eu"], "kubeconfig": kubeconfig(name)}
-
-    _, old = run(resource.create(Context(), inputs("a")))
+    resource = ConnectionKey(lambda text, _context: clusters[_server_of(text)], Pace())
+    _, old = run(resource.create(Context(), _identified("a")))
     system = first.find(NAMESPACE, "kube-system")
     assert system
     assert old["cluster"] == system["metadata"]["uid"]
-    assert run(resource.create(Context(preview=True), inputs("a2")))[1]["cluster"] == old["cluster"]
-    run(resource.forbid(Context(), old, old, inputs("a2")))
+    assert run(resource.create(Context(preview=True), _identified("a2")))[1]["cluster"] == old["cluster"]
+    run(resource.forbid(Context(), old, old, _identified("a2")))
     for preview in (True, False):
-        assert run(resource.update(Context(preview=preview), "", old, inputs("a2")))["cluster"] == old["cluster"]
-        assert run(resource.update(Context(preview=preview), "", old, inputs("b")))["cluster"] != old["cluster"]
+        for name, stays in (("a2", True), ("b", False)):
+            told = run(resource.update(Context(preview=preview), "", old, _identified(name)))["cluster"]
+            assert (told == old["cluster"]) is stays
     with pytest.raises(ClusterError, match="leave namespace eu"):
-        run(resource.forbid(Context(), old, old, inputs("b")))
-    first.away = True
-    renewed = inputs("a") | {"kubeconfig": kubeconfig("a", token="new")}
-    assert run(resource.update(Context(), "", old, renewed))["cluster"] == old["cluster"]
-    assert run(resource.update(Context(), "", old, inputs("a2")))["cluster"].startswith("sha256:")
+        run(resource.forbid(Context(), old, old, _identified("b")))
 
 
-def test_the_cluster_of_a_path_or_an_ambient_kubeconfig_is_not_asked_for() -> None:
-    cluster = FakeCluster("kube-system")
+def test_an_identity_stays_while_its_cluster_does_not_answer_at_the_same_address() -> None:
+    cluster = FakeCluster("kube-system", "eu")
+    resource = ConnectionKey(cluster.connect_to, Pace())
+    _, old = run(resource.create(Context(), _identified("a")))
     cluster.away = True
-    for given in ({}, {"context": "eu"}, {"kubeconfig": "/some/path"}):
-        inputs = {"tokenVersion": "1", "namespaces": ["eu"], **given}
-        _, outputs = run(ConnectionKey(cluster.connect_to).create(Context(), inputs))
+    renewed = _identified("a", kubeconfig=kubeconfig("a", token="new"))
+    assert run(resource.update(Context(), "", old, renewed))["cluster"] == old["cluster"]
+    assert "cluster" not in run(resource.update(Context(), "", old, _identified("b")))
+
+
+def test_an_identity_that_was_not_told_is_asked_for_until_it_is() -> None:
+    cluster = FakeCluster("kube-system", "eu")
+    resource = ConnectionKey(cluster.connect_to, Pace())
+    cluster.away = True
+    _, old = run(resource.create(Context(), _identified("a")))
+    assert "cluster" not in old
+    # What is not told would be unknown in a preview, and so would be the whole cluster.
+    assert run(resource.create(Context(preview=True), _identified("a")))[1]["cluster"] == ""
+    assert resource.diff(_identified("a"), old, _identified("a")) == Diff((), ("identifyCluster",))
+    cluster.away = False
+    told = run(resource.update(Context(), "", old, _identified("a")))
+    assert told["cluster"]
+    assert resource.diff(_identified("a"), told, _identified("a")) == Diff()
+
+
+def test_an_identity_that_may_not_be_seen_is_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise refusal(403, "Forbidden")
+
+    cluster = FakeCluster("kube-system", "eu")
+    monkeypatch.setattr(cluster, "get", refuse)
+    resource = ConnectionKey(cluster.connect_to, Pace())
+    _, old = run(resource.create(Context(), _identified("a")))
+    assert old["cluster"] == ""
+    assert resource.diff(_identified("a"), old, _identified("a")) == Diff()
+
+
+def test_only_the_cluster_of_a_given_kubeconfigs_content_is_told() -> None:
+    cluster = FakeCluster("kube-system")
+    resource = ConnectionKey(cluster.connect_to)
+    for given in ({}, {"context": "eu"}, {"kubeconfig": kubeconfig("a")}):
+        _, outputs = run(resource.create(Context(), {"tokenVersion": "1", "namespaces": ["eu"], **given}))
         assert "cluster" not in outputs
-        _, outputs = run(ConnectionKey(cluster.connect_to).create(Context(preview=True), inputs))
-        assert outputs["cluster"] is None
-        changed = {**inputs, "namespaces": ["us"]}
-        assert run(ConnectionKey().update(Context(preview=True), "", outputs, changed))["cluster"] is None
+    _, outputs = run(resource.create(Context(), _identified("a", kubeconfig="/some/path")))
+    assert outputs["cluster"] == ""
+    assert cluster.calls == []
+    unknown = _identified("a", kubeconfig=UNKNOWN)
+    assert run(resource.create(Context(preview=True), unknown))[1]["cluster"] is UNKNOWN
 
 
 @pytest.mark.parametrize("is_same", [True, False])

@@ -8,7 +8,7 @@ import yaml
 
 from codecanvas_provider.resource import UNKNOWN
 from pulumi_codecanvas.errors import ClusterError
-from pulumi_codecanvas.kubeconfig import find_context_fault, identify_cluster, is_elsewhere, read_kubeconfig
+from pulumi_codecanvas.kubeconfig import find_context_fault, is_elsewhere, read_kubeconfig
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,19 +154,6 @@ def test_where_a_cluster_cannot_be_told_it_is_not_elsewhere(unclear: object) -> 
     known = yaml.safe_dump(make_config("a", current="a"))
     assert not is_elsewhere({"kubeconfig": known}, {"kubeconfig": unclear})
     assert not is_elsewhere({"kubeconfig": unclear}, {"kubeconfig": known})
-
-
-def test_a_cluster_is_known_by_its_address_alone(tmp_path: Path) -> None:
-    config = make_config("a", "b")
-    renewed = make_config("a", token="other")
-    renewed["clusters"][0]["cluster"] |= {"certificate-authority-data": "bmV3", "extensions": [{"name": "last-update"}]}
-    identity = identify_cluster(yaml.safe_dump(config), None)
-    assert identity is not None
-    assert "example" not in identity
-    assert identify_cluster(yaml.safe_dump(renewed), "a") == identity
-    assert identify_cluster(yaml.safe_dump(config), "b") not in {identity, None}
-    unclear = [str(write(tmp_path / "file", config)), "{clusters: []}", "", "{"]
-    assert [identify_cluster(given, None) for given in unclear] == [None] * len(unclear)
 
 
 def test_an_entry_without_content_is_named() -> None:

@@ -15,6 +15,7 @@ from pulumi.runtime.stack import run_pulumi_func
 
 from pulumi_codecanvas import ComputingPlatform, children
 from pulumi_codecanvas.args import to_camel
+from pulumi_codecanvas.cluster_access import IDENTIFY
 from pulumi_codecanvas.errors import InvalidArgumentsError
 from pulumi_codecanvas.keys import generate_private_key, public_key_pem
 from pulumi_codecanvas.manifests import SKIP_AWAIT
@@ -32,6 +33,7 @@ SNIPPET = (
     f" --set operator.targetNamespace=eu --set a.token={TOKEN}"
 )
 KEY = generate_private_key()
+IDENTITY = "6f1f2a0e-54d6-4c0f-9d0c-6a8a3c1be2d4"
 RELEASE = "kubernetes:helm.sh/v3:Release"
 CONNECTION_KEY = "codecanvas:index:ConnectionKey"
 
@@ -54,12 +56,15 @@ class Seen(Mocks):
         added: dict[str, Any] = {}
         if args.typ == CONNECTION_KEY:
             added = {"privateKey": KEY, "publicKey": public_key_pem(KEY), "fingerprint": "SHA256:1"}
+            added["cluster"] = IDENTITY
         elif args.typ == RELEASE:
             added = {"status": {"status": "deployed", "revision": 1}, "version": "2025.1.0"}
         return f"{args.name}-id", {**args.inputs, **added}
 
     def call(self, args: Any) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
-        raise AssertionError(args)
+        if args.token != IDENTIFY:
+            raise AssertionError(args)
+        return {"cluster": IDENTITY}, []
 
     def inputs(self, token: str) -> dict[str, Any]:
         return dict(self.resources[token].inputs)
@@ -215,6 +220,14 @@ def test_a_fault_is_the_same_whether_a_value_is_plain_or_an_output(
     assert late or not seen.resources
 
 
+@pytest.mark.parametrize("arguments", [{"server_url": URL}, {"connection_snippet": SNIPPET}])
+def test_the_cluster_of_a_kubeconfig_is_known_by_its_identity(seen: Seen, arguments: dict[str, Any]) -> None:
+    declare(**arguments, kubeconfig="kubeconfig-text")
+    told = [seen.inputs("pulumi:providers:kubernetes").get("clusterIdentifier")]
+    told.append(seen.inputs("codecanvas:index:DevEnvironments").get("cluster"))
+    assert told == [IDENTITY, IDENTITY]
+
+
 def test_an_explicit_kubeconfig_is_a_secret_of_a_provider_of_its_own(seen: Seen) -> None:
     declare(server_url=URL, kubeconfig="kubeconfig-text", context="prod")
     provider = seen.inputs("pulumi:providers:kubernetes")
@@ -264,6 +277,9 @@ def test_a_snippet_that_splits_the_namespaces_has_both_made(seen: Seen, operator
     assert {"eu-namespace", "eu-operator-namespace"} <= seen.names
 
 
+_PLACES = ("namespaces", "retained", "adopted", "operatorNamespace")
+
+
 @pytest.mark.parametrize(
     ("arguments", "places"),
     [
@@ -273,7 +289,7 @@ def test_a_snippet_that_splits_the_namespaces_has_both_made(seen: Seen, operator
         ({"operator_namespace": "eu"}, {"namespaces": ["eu"]}),
         (
             {"operator_namespace": "ops", "create_operator_namespace": False},
-            {"namespaces": ["eu"], "adopted": ["ops"]},
+            {"namespaces": ["eu"], "operatorNamespace": "ops"},
         ),
         ({"operator_namespace": "ops", "retain_volumes": True}, {"retained": ["eu"], "namespaces": ["ops"]}),
     ],
@@ -283,7 +299,7 @@ def test_the_key_knows_which_namespaces_a_delete_takes_along(
 ) -> None:
     declare(server_url=URL, **arguments)
     key = seen.inputs(CONNECTION_KEY)
-    assert {name: key[name] for name in ("namespaces", "retained", "adopted") if key.get(name)} == places
+    assert {name: key[name] for name in _PLACES if key.get(name)} == places
 
 
 def test_a_freeze_brings_its_block(seen: Seen) -> None:
