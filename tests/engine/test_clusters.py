@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from codecanvas_provider.cluster import NAMESPACE, Cluster
+from codecanvas_provider.cluster import NAMESPACE, POD_TEMPLATE, Cluster
+from tests.engine.test_snippet import write_snippet
 from tests.support.names import unique
+from tests.support.namespaces import make_namespace
 from tests.support.site import Site
 from tests.support.stack import CHART, SERVER_URL, make_stack, write_program
 from tests.support.waiting import wait_for
@@ -98,29 +100,76 @@ def test_explicit_provider_decides_where_default_providers_are_disabled(
 def test_another_way_to_the_same_cluster_replaces_nothing(
     home: PulumiHome, shared_cluster: LocalCluster, admin: Cluster
 ) -> None:
-    name = unique("renewed")
+    own, adopted, pasted = unique("own"), make_namespace(admin, "adopted"), unique("pasted")
     with make_stack(home, shared_cluster.kubeconfig, [admin]) as stack:
         kubeconfig = shared_cluster.kubeconfig.read_text()
-        stack.set(name, kubeconfig=stack.seal(kubeconfig))
+
+        def give(content: str) -> None:
+            for name in (own, adopted, pasted):
+                stack.set(name, kubeconfig=stack.seal(content))
+
+        give(kubeconfig)
+        stack.set(adopted, createNamespace=False, forceDelete=True)
+        snippet = {"serverUrl": None, "chart": None, "connectionSnippet": stack.seal(write_snippet(pasted, "s3same"))}
+        stack.set(pasted, **snippet)
         stack.up()
-        place = Site(admin, shared_cluster, name)
-        place.start(1)
-        inventory = place.inventory()
+        places = [Site(admin, shared_cluster, name) for name in (own, adopted, pasted)]
+        for place in places:
+            place.start(1)
+        inventories = [place.inventory() for place in places]
         noted = yaml.safe_load(kubeconfig)
         extension = {"name": "cluster_info", "extension": {"last-update": "Thu, 26 Nov 2026 18:00:00 UTC"}}
         noted["clusters"][0]["cluster"]["extensions"] = [extension]
         readdressed = kubeconfig.replace("127.0.0.1", "localhost")
         assert readdressed != kubeconfig
         for content in (yaml.safe_dump(noted), readdressed):
-            stack.set(name, kubeconfig=stack.seal(content))
+            give(content)
             assert set(stack.preview().changes.values()) == {"update"}
             assert set(stack.up().changes.values()) == {"update"}
-            assert place.inventory() == inventory
+            assert [place.inventory() for place in places] == inventories
             assert stack.up("--expect-no-changes").changes == {}
-        stack.set(name, tokenVersion="2")
-        assert f"{name}-namespace" not in stack.preview().changes
-        stack.set(name, forceDelete=True)
+        # From the snippet to a key and on to another one, no cluster changes either.
+        stack.set(pasted, serverUrl=SERVER_URL, chart=CHART, connectionSnippet=None)
+        stack.set(own, tokenVersion="2")
+        kinds = {name.removeprefix(f"{pasted}-") for name, op in stack.preview().changes.items() if op != "update"}
+        assert kinds == {"key", f"{own}-key"}
+        for name in (own, pasted):
+            stack.set(name, forceDelete=True)
         stack.up()
+        stack.destroy()
+        assert places[1].workers() == {}
+    admin.delete(NAMESPACE, adopted)
+
+
+def test_a_kubeconfig_of_a_file_is_known_in_a_preview(
+    home: PulumiHome, shared_cluster: LocalCluster, admin: Cluster
+) -> None:
+    name = unique("filed")
+    with make_stack(home, shared_cluster.kubeconfig, [admin]) as stack:
+        stack.set(name, kubeconfig=str(shared_cluster.kubeconfig))
+        stack.up()
+        assert stack.preview("--expect-no-changes").changes == {}
+        stack.set(name, kubeconfig=stack.seal(shared_cluster.kubeconfig.read_text()))
+        stack.up()
+        assert stack.preview("--expect-no-changes").changes == {}
+
+
+def test_a_move_to_another_cluster_that_failed_goes_on(
+    home: PulumiHome, shared_cluster: LocalCluster, admin: Cluster, other_cluster: LocalCluster, other_admin: Cluster
+) -> None:
+    with make_stack(home, shared_cluster.kubeconfig, [admin, other_admin]) as stack:
+        name = make_namespace(other_admin, "in-the-way")
+        here, there = (stack.seal(cluster.kubeconfig.read_text()) for cluster in (shared_cluster, other_cluster))
+        stack.set(name, kubeconfig=here)
+        stack.up()
+        stack.set(name, kubeconfig=there)
+        assert f"the Namespace {name} exists already" in stack.up(ok=False).errors
+        other_admin.delete(NAMESPACE, name)
+        wait_for(lambda: place_of(name, admin, other_admin) == {"here"}, "what was in the way to go", seconds=60)
+        stack.up()
+        wait_for(lambda: place_of(name, admin, other_admin) == {"there"}, "the old namespace to go", seconds=60)
+        assert other_admin.get(POD_TEMPLATE, name, name)
+        assert stack.up("--expect-no-changes").changes == {}
 
 
 def test_a_platform_leaves_a_cluster_only_when_nothing_runs_there(

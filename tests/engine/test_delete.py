@@ -117,6 +117,21 @@ def test_destroy_at_rest_just_works_and_a_frozen_platform_is_at_rest(
     assert admin.get(POLICY_BINDING, freeze_name(frozen)) is None
 
 
+def test_a_destroy_that_refreshes_first_ends_everything_too(
+    stack: Stack, site: Callable[[str], Site], admin: Cluster
+) -> None:
+    own, adopted = unique("own"), make_namespace(admin, "adopted")
+    stack.set(own, forceDelete=True)
+    stack.set(adopted, createNamespace=False, forceDelete=True)
+    stack.up()
+    for name in (own, adopted):
+        site(name).start(1)
+    destroyed = stack.destroy("--refresh")
+    assert "go on in its successor" not in destroyed.text
+    assert (site(adopted).workers(), site(adopted).claims()) == ({}, {})
+    admin.delete(NAMESPACE, adopted)
+
+
 def test_delete_leaves_an_adopted_namespace_as_it_was(
     stack: Stack, site: Callable[[str], Site], admin: Cluster
 ) -> None:
