@@ -59,8 +59,8 @@ class DevEnvironments(CustomResource):
     """The dev environments of one platform.
 
     Outputs are the inputs and, while the platform is frozen, `running`: how many dev environments run. A create
-    or update with `frozen` first sees the block at work, then stops every dev environment; without `frozen` it
-    touches nothing.
+    or update with `frozen` first sees the block at work, then stops every dev environment; an update that ends a
+    freeze lifts the block, and starts nothing.
 
     A delete is refused while dev environments run, unless the platform is frozen or has `forceDelete`. Else it
     blocks new ones, ends all worker pods and, without `retainVolumes`, deletes the volumes: in a namespace of the
@@ -143,7 +143,9 @@ class DevEnvironments(CustomResource):
         """Bring the dev environments into the state that `frozen` asks for."""
         if _is_settled(old_outputs, inputs):
             return _outputs(inputs)
-        return await self._bring_about(context, inputs)
+        # Pulumi deletes the block as well, but last of all, and not while anything else in the stack fails.
+        former = freeze_block(old_outputs["namespace"], old_outputs["freezeMode"])
+        return await self._bring_about(context, inputs, lifted=former if old_outputs.get("frozen") else None)
 
     async def read(
         self,
@@ -204,7 +206,9 @@ class DevEnvironments(CustomResource):
         running = len(list_worker_pods(cluster, namespace)) if inputs.get("frozen") else None
         return {"running": running, "leftBlocked": bool(find_delete_blocks(cluster, namespace))}
 
-    async def _bring_about(self, context: Context, inputs: dict[str, Any]) -> dict[str, Any]:
+    async def _bring_about(
+        self, context: Context, inputs: dict[str, Any], *, lifted: Block | None = None
+    ) -> dict[str, Any]:
         if context.preview:
             await self._announce(context, inputs)
             return _outputs(inputs)
@@ -214,6 +218,8 @@ class DevEnvironments(CustomResource):
         try:
             if inputs.get("frozen"):
                 await self._stop(context, cluster, inputs)
+            elif lifted:
+                await in_thread(context, remove_block, cluster, lifted)
             await in_thread(context, _remove_left_blocks, cluster, namespace)
         except (ClusterError, Cancelled) as error:
             # Recorded, so that a destroy from here on still asks this resource first.

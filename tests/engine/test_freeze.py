@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from kubernetes import client
 
-from codecanvas_provider.cluster import POD, POLICY, POLICY_BINDING, QUOTA, Cluster
+from codecanvas_provider.cluster import DEPLOYMENT, POD, POLICY, POLICY_BINDING, QUOTA, Cluster
 from codecanvas_provider.freeze_block import ACCEPTED, try_worker_pod
 from pulumi_codecanvas.freeze import QUOTA_NAME, freeze_name
 from tests.support.faults import fault
+from tests.support.names import unique
 from tests.support.namespaces import make_namespace
 from tests.support.operator import StandInOperator
 from tests.support.site import Site
@@ -263,6 +264,26 @@ def test_freeze_all_freezes_every_platform_side_by_side(
     assert max(begun) < min(ended)
     assert all(try_worker_pod(admin, name) != ACCEPTED for name in ("all-a", "all-b"))
     assert all(stack.outputs(name)["frozen"] is True for name in ("all-a", "all-b"))
+
+
+def test_an_unfreeze_reaches_every_platform_although_one_of_them_fails(stack: Stack, admin: Cluster) -> None:
+    names = [unique("policy"), unique("quota"), unique("broken")]
+    for name in names:
+        stack.set(name)
+    stack.set(names[1], freezeMode="quota", operatorNamespace=f"{names[1]}-operator")
+    stack.config["codecanvas:freezeAll"] = True
+    stack.up()
+    for name in names:
+        assert try_worker_pod(admin, name) != ACCEPTED
+    admin.delete(DEPLOYMENT, "codecanvas-operator", names[2])
+    stack.set(names[2], labels={"team": "blue"})
+    stack.config["codecanvas:freezeAll"] = False
+    assert "Operator" in stack.up(ok=False).errors
+    for name in names:
+        wait_for(lambda name=name: try_worker_pod(admin, name) == ACCEPTED, "the block to be lifted")  # type: ignore[misc] # mypy knows no default of a lambda
+    stack.platforms.pop(names[2])
+    stack.up()
+    assert stack.up("--expect-no-changes").changes == {}
 
 
 def test_another_argument_never_freezes_or_unfreezes(stack: Stack, site: Callable[[str], Site], admin: Cluster) -> None:

@@ -11,6 +11,7 @@ from codecanvas_provider.dev_environments import DevEnvironments
 from codecanvas_provider.resource import UNKNOWN, Context, Diff, PartialFailure
 from codecanvas_provider.waiting import Cancelled, Pace
 from pulumi_codecanvas.errors import ClusterError
+from pulumi_codecanvas.freeze import QUOTA_NAME
 from tests.support.calls import Log, run
 from tests.support.fake_cluster import FakeCluster, refusal
 from tests.support.kubeconfigs import kubeconfig
@@ -352,12 +353,19 @@ def test_what_is_only_recorded_reaches_no_cluster(cluster: FakeCluster, resource
         assert run(resource.update(Context(), "eu", old, changed))["stopTimeout"] == 9
 
 
-def test_unfreezing_touches_nothing(cluster: FakeCluster, resource: DevEnvironments) -> None:
+@pytest.mark.parametrize("mode", ["policy", "quota"])
+def test_unfreezing_lifts_the_block_and_touches_nothing_else(
+    cluster: FakeCluster, resource: DevEnvironments, mode: str
+) -> None:
+    before = sorted(cluster.objects)
     block(cluster)
-    old = {**make_inputs(frozen=True), "running": 0}
-    outputs = run(resource.update(Context(), "eu", old, make_inputs()))
-    assert outputs["running"] is None
-    assert cluster.calls == []
+    cluster.put(QUOTA, {"metadata": {"name": QUOTA_NAME}}, "eu")
+    old = {**make_inputs(frozen=True, freezeMode=mode), "running": 0, "leftBlocked": False}
+    run(resource.update(Context(preview=True), "eu", old, make_inputs()))
+    assert len(cluster.objects) == len(before) + 3
+    run(resource.update(Context(), "eu", old, make_inputs()))
+    left = {kind for kind, _, _ in cluster.objects.keys() - set(before)}
+    assert left == ({QUOTA.name} if mode == "policy" else {POLICY.name, POLICY_BINDING.name})
 
 
 def test_preview_of_a_freeze_tells_what_it_will_stop(cluster: FakeCluster, resource: DevEnvironments) -> None:
