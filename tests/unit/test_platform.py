@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 import pytest
-from pulumi.runtime.mocks import MockResourceArgs, Mocks, set_mocks
+from pulumi.runtime import rpc
 from pulumi.runtime.settings import SETTINGS
 from pulumi.runtime.stack import run_pulumi_func
 
 from pulumi_codecanvas import ComputingPlatform, children
 from pulumi_codecanvas.args import to_camel
-from pulumi_codecanvas.cluster_access import IDENTIFY
 from pulumi_codecanvas.errors import InvalidArgumentsError
-from pulumi_codecanvas.keys import generate_private_key, public_key_pem
+from pulumi_codecanvas.keys import public_key_pem
 from pulumi_codecanvas.manifests import SKIP_AWAIT
+from pulumi_codecanvas.platform import OUTPUTS
 from pulumi_codecanvas.turns import Turn
+from tests.support.mocked_engine import CONNECTION_KEY, IDENTITY, KEY, RELEASE, Seen, mocked_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,63 +33,12 @@ SNIPPET = (
     f"helm upgrade --install cc {CHART} --version 2025.1.2 -n eu --timeout 7m --username me --password pS9word"
     f" --set operator.targetNamespace=eu --set a.token={TOKEN}"
 )
-KEY = generate_private_key()
-IDENTITY = "6f1f2a0e-54d6-4c0f-9d0c-6a8a3c1be2d4"
-RELEASE = "kubernetes:helm.sh/v3:Release"
-CONNECTION_KEY = "codecanvas:index:ConnectionKey"
-
-
-class Seen(Mocks):
-    """Takes every registration, with what the engine would add to it.
-
-    Attributes:
-        resources: the registrations by type; of a repeated type, the last one.
-        names: of the resources.
-    """
-
-    def __init__(self) -> None:
-        self.resources: dict[str, MockResourceArgs] = {}
-        self.names: set[str] = set()
-
-    def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
-        self.resources[args.typ] = args
-        self.names.add(args.name)
-        added: dict[str, Any] = {}
-        if args.typ == CONNECTION_KEY:
-            added = {"privateKey": KEY, "publicKey": public_key_pem(KEY), "fingerprint": "SHA256:1"}
-            added["cluster"] = IDENTITY
-        elif args.typ == RELEASE:
-            added = {"status": {"status": "deployed", "revision": 1}, "version": "2025.1.0"}
-        return f"{args.name}-id", {**args.inputs, **added}
-
-    def call(self, args: Any) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
-        if args.token != IDENTIFY:
-            raise AssertionError(args)
-        return {"cluster": IDENTITY}, []
-
-    def inputs(self, token: str) -> dict[str, Any]:
-        return dict(self.resources[token].inputs)
 
 
 @pytest.fixture
 def seen() -> Iterator[Seen]:
-    loop = asyncio.new_event_loop()
-    # Pulumi's language host keeps asyncio as quiet about Outputs that failed and that nobody asked for.
-    loop.set_exception_handler(lambda _loop, _context: None)
-    asyncio.set_event_loop(loop)
-    # As `pulumi.runtime.test` does it: what an earlier test left belongs to another loop.
-    SETTINGS.rpc_manager.clear()
-    SETTINGS.outputs.clear()
-    mocks = Seen()
-    set_mocks(mocks, preview=False)
-    yield mocks
-    pulumi.runtime.set_all_config({})
-    # A program that failed leaves Outputs that nobody will resolve.
-    left = asyncio.all_tasks(loop)
-    for task in left:
-        task.cancel()
-    loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-    loop.close()
+    with mocked_engine() as made:
+        yield made
 
 
 def declare(**arguments: Any) -> dict[str, Any]:
@@ -246,6 +196,48 @@ def test_a_disabled_default_provider_is_replaced_by_one_of_the_platform_s(
     assert ("pulumi:providers:codecanvas" in seen.resources) is has_own
     provider = seen.resources["codecanvas:index:DevEnvironments"].provider
     assert ("pulumi:providers:codecanvas::eu" in (provider or "")) is has_own
+
+
+def declare_with_provider(**arguments: Any) -> None:
+    """Run a program whose platform is given a kubernetes provider that is made elsewhere."""
+
+    async def program() -> None:
+        way = {"kubeconfig": pulumi.Output.secret("their-kubeconfig"), "context": "theirs"}
+        provider = pulumi.ProviderResource("kubernetes", "theirs", way)
+        ComputingPlatform("eu", server_url=URL, **arguments, opts=pulumi.ResourceOptions(providers=[provider]))
+
+    asyncio.get_event_loop().run_until_complete(run_pulumi_func(program))
+
+
+def test_the_plugin_reaches_the_cluster_of_an_explicit_provider(seen: Seen) -> None:
+    declare_with_provider()
+    for token in (CONNECTION_KEY, "codecanvas:index:DevEnvironments", "codecanvas:index:ConnectionTest"):
+        inputs = seen.inputs(token)
+        assert (opened(inputs["kubeconfig"]), inputs["context"]) == ("their-kubeconfig", "theirs")
+
+
+def test_the_platform_s_own_kubeconfig_counts_before_that_of_an_explicit_provider(seen: Seen) -> None:
+    declare_with_provider(kubeconfig="own-kubeconfig")
+    environments = seen.inputs("codecanvas:index:DevEnvironments")
+    assert (opened(environments["kubeconfig"]), environments.get("context")) == ("own-kubeconfig", None)
+    assert "pulumi:providers:kubernetes::eu" in (seen.resources[RELEASE].provider or "")
+
+
+def test_the_outputs_of_a_platform_are_recorded_but_for_the_secret_and_the_long_ones(seen: Seen) -> None:
+    declare(server_url=URL)
+    recorded = rpc.deserialize_properties(seen.registered_outputs["eu"])
+    assert set(recorded) == {to_camel(name) for name in OUTPUTS} - {"token", "connection"}
+    facts = ("platformName", "namespace", "releaseName", "releaseStatus", "chartVersion", "keyFingerprint", "frozen")
+    assert {name: recorded[name] for name in facts} == {
+        "platformName": "eu",
+        "namespace": "eu",
+        "releaseName": "codecanvas-operator",
+        "releaseStatus": "deployed",
+        "chartVersion": "2025.1.0",
+        "keyFingerprint": "SHA256:1",
+        "frozen": False,
+    }
+    assert "PRIVATE KEY" not in json.dumps(recorded)
 
 
 NAMESPACE = "kubernetes:core/v1:Namespace"
