@@ -5,7 +5,18 @@ from typing import Any
 
 import pytest
 
-from codecanvas_provider.cluster import CLAIM, NAMESPACE, NODE, POD, POLICY, POLICY_BINDING, QUOTA, VOLUME, Kind
+from codecanvas_provider.cluster import (
+    CLAIM,
+    NAMESPACE,
+    NODE,
+    POD,
+    POLICY,
+    POLICY_BINDING,
+    QUOTA,
+    VOLUME,
+    Kind,
+    Refused,
+)
 from codecanvas_provider.delete_guard import DELETE_UNREACHABLE
 from codecanvas_provider.dev_environments import DevEnvironments
 from codecanvas_provider.resource import UNKNOWN, Context, Diff, PartialFailure
@@ -331,6 +342,15 @@ def test_a_missing_right_is_told_at_once(cluster: FakeCluster, resource: DevEnvi
         run(resource.create(Context(), make_inputs(frozen=True)))
 
 
+def test_who_may_not_probe_the_block_stops_nothing(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    block(cluster)
+    cluster.denied = {"create pods"}
+    with pytest.raises(PartialFailure, match="cannot create resource") as caught:
+        run(resource.create(Context(), make_inputs(frozen=True)))
+    assert isinstance(caught.value.__cause__, Refused)
+    assert cluster.calls == []
+
+
 def test_a_request_to_stop_ends_the_wait(cluster: FakeCluster, resource: DevEnvironments) -> None:
     block(cluster)
     cluster.holds["ws-1"] = {"finalizers": ["example.com/hold"]}
@@ -374,6 +394,21 @@ def test_preview_of_a_freeze_tells_what_it_will_stop(cluster: FakeCluster, resou
     run(resource.update(log.context(preview=True), "eu", old, make_inputs(frozen=True)))
     assert log.messages == ["the freeze of platform eu will stop 3 dev environments in namespace eu: ws-1, ws-2, ws-3"]
     assert cluster.calls == []
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"frozen": True, "namespaceUid": UNKNOWN}],
+    ids=["not frozen", "frozen where the namespace is yet to be made"],
+)
+def test_preview_without_a_freeze_of_what_is_there_looks_at_no_pod_and_warns_of_none(
+    cluster: FakeCluster, resource: DevEnvironments, given: dict[str, Any]
+) -> None:
+    looks: list[Kind] = []
+    cluster.on_list = looks.append
+    log = Log()
+    run(resource.create(log.context(preview=True), make_inputs(**given)))
+    assert (log.messages, looks, cluster.calls) == ([], [], [])
 
 
 def test_preview_needs_no_cluster(cluster: FakeCluster, resource: DevEnvironments) -> None:

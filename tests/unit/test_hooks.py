@@ -8,7 +8,16 @@ import pulumi
 import pytest
 
 from pulumi_codecanvas.connection import values_fingerprint
-from pulumi_codecanvas.hooks import CLEAR, EXPLAIN, RECOVER, RIGHTS, WATCH, Hooks, WrongContextError
+from pulumi_codecanvas.hooks import (
+    CLEAR,
+    EXPLAIN,
+    RECOVER,
+    RIGHTS,
+    WATCH,
+    Hooks,
+    MissingRightsError,
+    WrongContextError,
+)
 
 OWNER = "organization/codecanvas/prod"
 VALUES, FORMER = ({"operator": {"secret": {"jwtPrivateKey": key}}} for key in ("new", "old"))
@@ -80,6 +89,18 @@ def fail_namespace(*errors: str) -> bool:
     return asyncio.run(main())
 
 
+def make_first() -> None:
+    """Have the first object of a platform be made, a preview included."""
+
+    async def main() -> None:
+        needs = {"namespace": "eu", "operatorNamespace": "eu", "features": ["pod template"]}
+        [hook] = make_hooks().for_first(needs).before_create or []
+        args = pulumi.ResourceHookArgs("urn", "", "eu-namespace", "kubernetes:core/v1:Namespace")
+        await hook.callback(args)  # type: ignore[union-attr, misc] # ours are hooks and coroutines
+
+    asyncio.run(main())
+
+
 def run_release_hooks(kind: str, *errors: str) -> list[Any]:
     async def main() -> list[Any]:
         release = {"namespace": "eu", "releaseName": "operator", "timeout": 600}
@@ -136,6 +157,13 @@ def test_other_failures_are_left_as_they_are(plugin: Plugin) -> None:
     assert plugin.asked == []
 
 
+def test_a_preview_clears_nothing_and_asks_nobody(plugin: Plugin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: True)
+    plugin.answers[CLEAR] = {"cleared": True, "reason": ""}
+    assert fail_namespace(EXISTS) is False
+    assert (plugin.asked, plugin.said) == ([], [])
+
+
 @pytest.mark.parametrize(("kind", "creating"), [("before_create", True), ("before_update", False)])
 def test_a_release_is_recovered_before_it_is_watched(plugin: Plugin, kind: str, *, creating: bool) -> None:
     plugin.answers[RECOVER] = {"done": "it was taken over"}
@@ -173,12 +201,22 @@ def test_a_release_that_is_not_ready_is_explained_by_its_workloads(plugin: Plugi
 
 def test_a_wrong_context_is_told_before_the_first_object(plugin: Plugin) -> None:
     plugin.answers[RIGHTS] = {"missing": [], "fault": "the kubeconfig has no context `nosuch`; it has `a`"}
-
-    async def main() -> None:
-        needs = {"namespace": "eu", "operatorNamespace": "eu", "features": ["pod template"]}
-        [hook] = make_hooks().for_first(needs).before_create or []
-        args = pulumi.ResourceHookArgs("urn", "", "eu-namespace", "kubernetes:core/v1:Namespace")
-        await hook.callback(args)  # type: ignore[union-attr, misc] # ours are hooks and coroutines
-
     with pytest.raises(WrongContextError, match=r"eu\.context: the kubeconfig has no context `nosuch`"):
-        asyncio.run(main())
+        make_first()
+
+
+def test_every_missing_right_is_listed_before_the_first_object(plugin: Plugin) -> None:
+    rights = ["delete pods in namespace eu (freeze)", "create namespaces in the cluster (own namespace)"]
+    plugin.answers[RIGHTS] = {"missing": rights}
+    with pytest.raises(MissingRightsError) as caught:
+        make_first()
+    head, *lines = str(caught.value).splitlines()
+    assert head == "nothing was written to the cluster, because these rights are missing:"
+    assert lines[:2] == [f"  - {right}" for right in rights]
+    assert "`codecanvas permissions`" in lines[2]
+
+
+def test_an_object_is_made_where_no_right_is_missing(plugin: Plugin) -> None:
+    plugin.answers[RIGHTS] = {"missing": []}
+    make_first()
+    assert [function for function, _ in plugin.asked] == [RIGHTS]

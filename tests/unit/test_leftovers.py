@@ -37,15 +37,23 @@ def fresh() -> str:
     return now().strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def clear(cluster: FakeCluster, kind: Kind, **given: Any) -> dict[str, Any]:
+def clear(cluster: FakeCluster, kind: Kind, *, preview: bool = False, **given: Any) -> dict[str, Any]:
     arguments = {"kind": kind.name, "name": "eu", "owner": OWNER, "platformName": "eu", **given}
-    return run(Leftovers(cluster.connect_to, Pace(first=0.001)).clear(Log().context(), arguments))
+    return run(Leftovers(cluster.connect_to, Pace(first=0.001)).clear(Log().context(preview=preview), arguments))
 
 
 def test_an_object_with_our_mark_is_cleared(cluster: FakeCluster) -> None:
     put(cluster, POD_TEMPLATE, OWNER, "eu")
     assert clear(cluster, POD_TEMPLATE, namespace="eu") == {"cleared": True, "reason": "", "ours": True}
     assert cluster.find(POD_TEMPLATE, "eu", "eu") is None
+
+
+def test_a_preview_clears_nothing(cluster: FakeCluster) -> None:
+    put(cluster, POD_TEMPLATE, OWNER, "eu")
+    found = clear(cluster, POD_TEMPLATE, preview=True, namespace="eu")
+    assert found == {"cleared": False, "reason": "", "ours": False}
+    assert cluster.calls == []
+    assert cluster.find(POD_TEMPLATE, "eu", "eu")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from codecanvas_provider.resource import UNKNOWN, Context
 from pulumi_codecanvas.args import check_args
 from pulumi_codecanvas.children import features_of
 from pulumi_codecanvas.errors import ClusterError, InvalidArgumentsError
+from tests.support.kubeconfigs import kubeconfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,6 +66,13 @@ def test_a_cluster_that_does_not_say_is_left_to_the_kubernetes_plugin() -> None:
         raise ClusterError("the cluster does not answer")
 
     assert ask(Rights(fail)) == []
+
+
+def test_a_context_that_the_kubeconfig_does_not_have_is_told_without_asking_a_cluster() -> None:
+    function = MissingRights(lambda *_: pytest.fail("a cluster was asked"))
+    given = {**GIVEN, "kubeconfig": kubeconfig("https://a.example.com"), "context": "nosuch"}
+    answer = asyncio.run(function.find_missing_rights(Context(), given))
+    assert answer == {"missing": [], "fault": "the kubeconfig has no context `nosuch`; it has `x`"}
 
 
 @pytest.mark.parametrize("more", [{}, {"freeze_mode": "quota"}])
