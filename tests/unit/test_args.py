@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pulumi_codecanvas.args import PlatformArgs, check_args, to_camel
+from pulumi_codecanvas.chart_values import derive_instance_id
 from pulumi_codecanvas.errors import InvalidArgumentsError
 from pulumi_codecanvas.late_checks import checked_values, merged_values
 from pulumi_codecanvas.snippet import parse_snippet
@@ -28,6 +29,17 @@ def refused(**arguments: Any) -> list[str]:
     with pytest.raises(InvalidArgumentsError) as caught:
         check_args("eu", {"server_url": URL, **arguments}, base_dir=HERE, spell=to_camel)
     return [str(fault) for fault in caught.value.faults]
+
+
+def test_an_instance_id_is_derived_from_the_platforms_name_unless_it_is_given() -> None:
+    assert check().instance_id == derive_instance_id("eu")
+    assert check(platform_name="west").instance_id == derive_instance_id("west")
+    assert check(instance_id="own").instance_id == "own"
+
+
+def test_a_snippet_brings_the_instance_id_itself() -> None:
+    text = "helm upgrade cc oci://example.com/c --set operator.secret.instanceId=7"
+    assert check_args("eu", {"connection_snippet": text}, base_dir=HERE).instance_id is None
 
 
 def test_a_whole_number_of_another_language_is_the_text_that_was_written() -> None:

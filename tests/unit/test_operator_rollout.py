@@ -197,6 +197,32 @@ def test_a_missing_secret_is_no_reason_to_stop_a_running_operator(cluster: FakeC
     assert cluster.calls == []
 
 
+def upgrade(cluster: FakeCluster, *, key: str) -> None:
+    """Have Helm bring a second revision, which supersedes the first."""
+    put_release(cluster, revision=2, changed=T1, key=key)
+    first = cluster.find(SECRET, revision_name(1), "eu")
+    assert first is not None
+    first["metadata"]["labels"]["status"] = "superseded"
+
+
+def test_an_old_key_leaves_helms_history_before_the_new_one_is_noted(cluster: FakeCluster) -> None:
+    ensure(cluster, "fp-1")
+    upgrade(cluster, key="two")
+    failed = {"owner": "helm", "name": NAME, "status": "failed", "version": "3"}
+    cluster.put(SECRET, {"metadata": {"name": revision_name(3), "labels": failed}}, "eu")
+    cluster.calls.clear()
+    ensure(cluster, "fp-2")
+    assert cluster.calls == [f"delete Secret {revision_name(1)}", f"patch Deployment {NAME}"]
+    assert cluster.names(SECRET, "eu") == [NAME, revision_name(2), revision_name(3)]
+
+
+def test_helms_history_stays_where_the_key_does(cluster: FakeCluster) -> None:
+    ensure(cluster, "fp-1")
+    upgrade(cluster, key="one")
+    ensure(cluster, "fp-1")
+    assert cluster.names(SECRET, "eu") == [NAME, revision_name(1), revision_name(2)]
+
+
 def test_an_operator_that_does_not_come_back_is_named_with_the_reason(cluster: FakeCluster) -> None:
     ensure(cluster, "fp-1")
     put_release(cluster, revision=2, changed=T1, key="two")

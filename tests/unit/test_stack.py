@@ -1,15 +1,20 @@
-"""The stack's config as the root program reads it."""
+"""The root program: the stack's config as it reads it, and what it makes secret."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import json
+import resource
+import signal
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 import pytest
 
+from pulumi_codecanvas import stack
 from pulumi_codecanvas.config import read_platforms
 from pulumi_codecanvas.errors import InvalidArgumentsError
-from pulumi_codecanvas.stack import read_config
+from pulumi_codecanvas.stack import declare_platforms, read_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,3 +48,82 @@ def test_only_known_keys_that_should_hold_a_structure_have_to(tmp_path: Path) ->
     pulumi.runtime.set_all_config({"codecanvas:platforms": "eu"})
     with pytest.raises(InvalidArgumentsError, match="platforms: is plain text"):
         read_platforms(read_config(), base_dir=tmp_path)
+
+
+class Platform:
+    """Stands in for the component.
+
+    Attributes:
+        args: what it was declared with.
+    """
+
+    def __init__(self, _name: str, args: dict[str, Any]) -> None:
+        self.args = args
+
+    def __getattr__(self, name: str) -> str:
+        return f"the {name}"
+
+
+@pytest.fixture
+def exported(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Give the outputs of a program whose process stays as it was, and the `limit` that it would have set."""
+    outputs: dict[str, Any] = {}
+    monkeypatch.setattr(stack, "ComputingPlatform", Platform)
+    monkeypatch.setattr(stack, "_outlast_failures", lambda: None)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(resource, "setrlimit", lambda kind, limits: outputs.__setitem__("limit", (kind, limits)))
+    monkeypatch.setattr(pulumi, "export", outputs.__setitem__)
+    return outputs
+
+
+PLATFORM = {
+    "serverUrl": "http://x:8098",
+    "instanceId": "7",
+    "chartRepository": "https://charts.example.com",
+    "chart": "operator",
+    "chartUsername": "me",
+    "chartPassword": "pS9word",
+    "values": {"a": 1},
+    "freezeReason": "upgrade",
+}
+
+
+@pytest.mark.usefixtures("exported")
+@pytest.mark.parametrize("secret", [True, False])
+def test_what_may_be_the_secret_of_the_config_becomes_one(*, secret: bool) -> None:
+    async def find_secrets() -> dict[str, Any]:
+        [platform] = declare_platforms().values()
+        args = vars(platform)["args"]
+        sealed = {name: value for name, value in args.items() if isinstance(value, pulumi.Output)}
+        assert all([await value.is_secret() for value in sealed.values()])
+        return {name: await value.future() for name, value in sealed.items()}
+
+    config = {"codecanvas:platforms": json.dumps({"eu": PLATFORM})}
+    pulumi.runtime.set_all_config(config, list(config) if secret else [])
+    sealed = {"server_url": "http://x:8098", "instance_id": "7", "chart_username": "me", "values": {"a": 1}}
+    assert asyncio.run(find_secrets()) == (sealed if secret else {})
+
+
+@pytest.mark.usefixtures("exported")
+def test_what_is_not_given_is_no_secret() -> None:
+    async def main() -> None:
+        [platform] = declare_platforms().values()
+        assert vars(platform)["args"]["values"] is None
+
+    config = {"codecanvas:platforms": json.dumps({"eu": {"serverUrl": "http://x:8098", "values": None}})}
+    pulumi.runtime.set_all_config(config, list(config))
+    asyncio.run(main())
+
+
+def test_a_crash_of_the_program_leaves_no_memory_on_a_disk(exported: dict[str, Any]) -> None:
+    pulumi.runtime.set_all_config({"codecanvas:platforms": json.dumps({"eu": PLATFORM})})
+    declare_platforms()
+    assert exported["limit"] == (resource.RLIMIT_CORE, (0, 0))
+
+
+def test_a_stack_shows_no_token(exported: dict[str, Any]) -> None:
+    pulumi.runtime.set_all_config({"codecanvas:platforms": json.dumps({"eu": PLATFORM})})
+    declare_platforms()
+    shown = exported["platforms"]["eu"]
+    assert (shown["key_fingerprint"], shown["frozen"]) == ("the key_fingerprint", "the frozen")
+    assert not {"token", "application_values", "pod_template_yaml"} & shown.keys()
