@@ -8,6 +8,7 @@ run left in the way, it proves to be ours and clears.
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
@@ -20,7 +21,7 @@ from pulumi_codecanvas.errors import CodeCanvasError
 from pulumi_codecanvas.shared_hooks import SharedErrorHook, SharedHook, alone, make_room, start_once
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 WATCH = "codecanvas:index:watchRelease"
 EXPLAIN = "codecanvas:index:explainRelease"
@@ -63,6 +64,12 @@ async def settle_hooks() -> None:
 
 def _fingerprint_of(values: Any) -> pulumi.Output[str]:
     return pulumi.Output.unsecret(pulumi.Output.from_input(values).apply(values_fingerprint))
+
+
+def _missing_namespace(errors: Sequence[str]) -> str:
+    """Give the namespace that an object was to be made in and that is not there; empty where that is not the error."""
+    found = re.search(r'namespaces "([^"]+)" not found', "".join(errors))
+    return found.group(1) if found else ""
 
 
 def _is_mocked() -> bool:
@@ -127,6 +134,11 @@ class Hooks:
 
         async def reclaim(args: pulumi.ErrorHookArgs) -> bool:
             errors = args.errors or []
+            home = _missing_namespace(errors[:1])
+            if home and not pulumi.runtime.is_dry_run():
+                text = f"namespace {home} does not exist: create it, or let the platform do so"
+                pulumi.log.error(f"{text} (`createNamespace: true`)")
+                return False
             if pulumi.runtime.is_dry_run() or not any("already exists" in error for error in errors[:1]):
                 return False
             metadata = (args.new_inputs or {}).get("metadata") or {}

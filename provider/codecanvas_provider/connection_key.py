@@ -10,17 +10,17 @@ from codecanvas_provider.delete_guard import (
     EnvironmentsRunningError,
     NamespaceInUseError,
     guard_move,
-    is_made_here,
     require_kept,
 )
 from codecanvas_provider.inputs import CLUSTER_FIELDS, Field, changed_names, check_fields
 from codecanvas_provider.namespace_holders import await_end
+from codecanvas_provider.namespaces import find_obstacles, is_made_here
 from codecanvas_provider.resource import UNKNOWN, CustomResource, Diff, holds_unknown
 from codecanvas_provider.waiting import Pace, in_thread
 from pulumi_codecanvas import keys
 from pulumi_codecanvas.checks import type_name
 from pulumi_codecanvas.errors import ClusterError, CodeCanvasError, Fault
-from pulumi_codecanvas.kubeconfig import is_elsewhere
+from pulumi_codecanvas.kubeconfig import is_elsewhere, read_kubeconfig
 from pulumi_codecanvas.manifests import NAMESPACE_SECONDS
 
 if TYPE_CHECKING:
@@ -133,10 +133,13 @@ class ConnectionKey(CustomResource):
         Raises:
             EnvironmentsRunningError: dev environments run where the platform was and is to be no more.
             NamespaceInUseError: a namespace would be deleted that the platform goes on to use.
+            ClusterError: a new kubeconfig or context leads to no cluster.
 
         """
         if holds_unknown([values.get(name) for values in (old_outputs, new_inputs) for name in (*_ALL, _BESIDE)]):
             return
+        if any(_differs(old_outputs.get(name), new_inputs.get(name)) for name in _ACCESS):
+            _require_way(new_inputs)
         before, after = _namespaces_of(old_outputs), [*_namespaces_of(new_inputs), new_inputs.get(_BESIDE)]
         adopted = {*(new_inputs.get(_ADOPTED) or []), new_inputs.get(_BESIDE)}
         elsewhere = await self._leads_elsewhere(context, old_outputs, new_inputs)
@@ -157,6 +160,8 @@ class ConnectionKey(CustomResource):
     async def create(self, context: Context, inputs: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Take the given key or generate one; never generate in a preview."""
         private = inputs.get(_PRIVATE)
+        if context.preview:
+            await self._announce(context, inputs)
         told = {_VERSION: inputs[_VERSION], **_place_of(inputs), **await self._identify(context, inputs)}
         if context.preview and not isinstance(private, str):
             return "", told
@@ -164,6 +169,20 @@ class ConnectionKey(CustomResource):
         public = keys.public_key_pem(private)
         fingerprint = keys.fingerprint(public)
         return fingerprint, {_PRIVATE: private, "publicKey": public, "fingerprint": fingerprint, **told}
+
+    async def _announce(self, context: Context, inputs: dict[str, Any]) -> None:
+        """Tell in a preview which namespaces stand in the way of a new platform, and which are missing."""
+        ways = [inputs.get(name) for name in _ACCESS]
+        if holds_unknown([*ways, *(inputs.get(name) for name in (*_ALL, _BESIDE))]):
+            return
+        own = [*(inputs.get(_NAMESPACES) or []), *(inputs.get(_RETAINED) or [])]
+        theirs = [*(inputs.get(_ADOPTED) or []), *([inputs[_BESIDE]] if inputs.get(_BESIDE) else [])]
+        try:
+            obstacles = await in_thread(context, find_obstacles, self._connect(*ways), own, theirs, context.urn)
+        except ClusterError:
+            return
+        for obstacle in obstacles:
+            await context.log(obstacle, "warning")
 
     async def _leads_elsewhere(self, context: Context, old: dict[str, Any], new: dict[str, Any]) -> bool:
         """Tell whether the platform is to leave its cluster: by another address it may be the same."""
@@ -244,6 +263,18 @@ class ConnectionKey(CustomResource):
             # It has nothing in the cluster, and the kubernetes plugin has come this far. The key of a rotation goes
             # after its login may have been taken back.
             await context.log(f"the end of {', '.join(namespaces)} was not waited for: {error}", "warning")
+
+
+def _require_way(inputs: dict[str, Any]) -> None:
+    """Refuse a new way to the cluster that leads nowhere: a file that is not there, a context that is not in it.
+
+    Raises:
+        ClusterError: it does.
+
+    """
+    kubeconfig, name = (inputs.get(way) for way in _ACCESS)
+    if UNKNOWN not in (kubeconfig, name) and (kubeconfig or name):
+        read_kubeconfig(kubeconfig, name)
 
 
 def _are_same(one: Cluster, other: Cluster, namespaces: list[str]) -> bool:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from codecanvas_provider.cluster import NAMESPACE
 from codecanvas_provider.freeze_block import count_objects, freeze_block
 from codecanvas_provider.namespaces import find_namespace
 from codecanvas_provider.worker_pods import count_environments, join_names, list_worker_pods, name_of
 from pulumi_codecanvas.errors import ClusterError
 from pulumi_codecanvas.freeze import FREEZE_MODES
-from pulumi_codecanvas.manifests import stack_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -49,14 +47,6 @@ def guard_move(cluster: Cluster, namespace: str) -> None:
         "either set `freeze: true` on the platform as it was and run `pulumi up` to stop them first, or set"
         " `forceDelete: true` and run `pulumi up` to have the move stop them; then move it",
     )
-
-
-def is_made_here(cluster: Cluster, namespace: str, urn: str) -> bool:
-    """Tell whether a namespace bears the mark of the stack of this URN."""
-    found = cluster.get(NAMESPACE, namespace, metadata_only=True)
-    owner = stack_of(found["metadata"]) if found else None
-    stack, project = urn.split("::")[:2] if "::" in urn else ("", "")
-    return owner is not None and owner.split("/")[1:] == [project, stack.rpartition(":")[2]]
 
 
 def require_kept(disowned: Collection[str]) -> None:
@@ -101,9 +91,10 @@ def guard_delete(cluster: Cluster, inputs: dict[str, Any], *, comes_first: bool 
         return True
     raise EnvironmentsRunningError(
         f"{_describe(going_on)} on platform {inputs['platformName']} (namespace {namespace}): {_names(going_on)}."
-        f" {'Nothing was changed' if comes_first else _KEPT}",
-        "either set `freeze: true` on the platform and run `pulumi up` to stop them first, or set `forceDelete: true`"
-        f" and run `pulumi up` to have the delete stop them; then delete it again{'' if comes_first else _MOVED}",
+        f" {'Nothing of the platform was changed' if comes_first else _KEPT}",
+        "keep it in the program, and either set `freeze: true` on it and run `pulumi up` to stop them first, or set"
+        " `forceDelete: true` and run `pulumi up` to have the delete stop them; then delete it again"
+        f"{'' if comes_first else _MOVED}",
     )
 
 
@@ -132,7 +123,10 @@ def given_up(error: Unreachable) -> str:
 
     """
     if not gives_up_unreachable():
-        # With a refresh: the kubernetes plugin gives up a Helm release there, but refuses to delete it.
-        remedy = f"where the cluster is gone for good, run `{DELETE_UNREACHABLE}=true pulumi destroy --refresh`"
+        # With a refresh: the kubernetes plugin gives up a Helm release in that, but refuses to delete it.
+        remedy = (
+            f"where the cluster is gone for good, run `{DELETE_UNREACHABLE}=true pulumi up --refresh` with its"
+            " platforms taken out of the program; for the whole stack, `destroy` instead of `up`"
+        )
         raise ClusterError(error.cause, f"{error.remedy}; {remedy}") from None
     return f"{error.cause}; given up because of {DELETE_UNREACHABLE}"

@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from codecanvas_provider.cluster import POD, Cluster, Unreachable
+from codecanvas_provider.cluster import CLAIM, NAMESPACE, POD, Cluster, Unreachable
 from codecanvas_provider.delete_guard import given_up, gives_up_unreachable, guard_delete, require_kept
 from codecanvas_provider.freeze_block import (
     await_block,
@@ -32,6 +32,7 @@ from codecanvas_provider.worker_pods import (
 )
 from pulumi_codecanvas.errors import ClusterError, CodeCanvasError
 from pulumi_codecanvas.kubeconfig import is_elsewhere
+from pulumi_codecanvas.manifests import STACK_ANNOTATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -304,6 +305,7 @@ class DevEnvironments(CustomResource):
         except StillRunningError as error:
             raise ClusterError(f"{error}once this is mended, run the command again: it goes on from here") from None
         if retains:
+            await self._let_go(context, cluster, inputs)
             return
         if inputs.get("ownsNamespace", True):
             await self._release_holders(context, cluster, inputs, timeout)
@@ -314,6 +316,16 @@ class DevEnvironments(CustomResource):
                 f" somebody else's: {join_names(left)}; delete those that were dev environments' by hand",
                 "warning",
             )
+
+    async def _let_go(self, context: Context, cluster: Cluster, inputs: dict[str, Any]) -> None:
+        """Take the stack's mark off a namespace that stays, so that it can be adopted, and say what stays in it."""
+        namespace = inputs["namespace"]
+        if inputs.get("ownsNamespace", True):
+            unmarked = {"metadata": {"annotations": {STACK_ANNOTATION: None}}}
+            await in_thread(context, cluster.patch, NAMESPACE, namespace, unmarked)
+        claims = await in_thread(context, cluster.list_all, CLAIM, namespace, metadata_only=True)
+        stays = f", with the volumes {join_names(name_of(claim) for claim in claims)}" if claims else ""
+        await context.log(f"namespace {namespace} stays{stays}: `createNamespace: false` adopts it")
 
     async def _release_holders(
         self, context: Context, cluster: Cluster, inputs: dict[str, Any], timeout: float

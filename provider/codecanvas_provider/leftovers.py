@@ -12,6 +12,7 @@ import datetime
 from typing import TYPE_CHECKING, Any
 
 from codecanvas_provider.cluster import (
+    CLAIM,
     LIMITS,
     NAMESPACE,
     NETWORK_POLICY,
@@ -66,9 +67,10 @@ _FRESH = datetime.timedelta(hours=1)
 _KEEP_IT = (
     "and is this stack's{why}. Where a move of the platform failed, the stack still has it, to be deleted when the move"
     " is through: either finish the move, or go back to the state of before it (`pulumi stack import`), and do not"
-    " delete it by hand. Only where no state has it, as one was lost, and nobody works in it:"
-    " `kubectl delete namespace {name}`"
+    " delete it by hand. Only where no state has it, as one was lost, {remedy}"
 )
+_WITH_VOLUMES = "`createNamespace: false` adopts it with the volumes in it"
+_WITHOUT_VOLUMES = "and nobody works in it: `kubectl delete namespace {name}`"
 
 _KEEP_OLD = (
     "and is this stack's{why}: too long ago to be an interrupted run's. Where another stack of the same name, or a"
@@ -156,10 +158,14 @@ def _reason_to_keep(cluster: Cluster, kind: Kind, metadata: dict[str, Any]) -> s
     name, text = metadata["name"], metadata.get("creationTimestamp")
     if kind is NAMESPACE:
         held = [thing for thing in namespace_holders(cluster, name) if thing not in _INNATE]
+        held.sort(key=lambda thing: not thing.startswith(CLAIM.name))
         if held:
-            return _KEEP_IT.format(why=f" and not empty ({', '.join(held[:3])})", name=name)
+            remedy = _WITH_VOLUMES if held[0].startswith(CLAIM.name) else _WITHOUT_VOLUMES.format(name=name)
+            return _KEEP_IT.format(why=f" and not empty ({', '.join(held[:3])})", remedy=remedy)
     made = parse_time(text)
     if made is not None and now() - made <= _FRESH:
         return ""
-    keep = _KEEP_IT if kind is NAMESPACE else _KEEP_OLD
-    return keep.format(why=f", made at {text}", name=name, thing=f"{kind.plural} {name}")
+    why = f", made at {text}"
+    if kind is NAMESPACE:
+        return _KEEP_IT.format(why=why, remedy=_WITHOUT_VOLUMES.format(name=name))
+    return _KEEP_OLD.format(why=why, thing=f"{kind.plural} {name}")

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from codecanvas_provider.cluster import NAMESPACE
 from pulumi_codecanvas.errors import ClusterError
+from pulumi_codecanvas.manifests import stack_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from codecanvas_provider.cluster import Cluster
 
 _REMEDY = (
@@ -51,3 +54,37 @@ def require_namespace(cluster: Cluster, name: str, uid: str | None) -> dict[str,
         f"namespace {name} does not exist",
         f"create it, or let the platform do so (`createNamespace: true`); `kubectl get namespace {name}`",
     )
+
+
+def is_made_here(cluster: Cluster, namespace: str, urn: str) -> bool:
+    """Tell whether a namespace bears the mark of the stack of this URN."""
+    found = cluster.get(NAMESPACE, namespace, metadata_only=True)
+    owner = stack_of(found["metadata"]) if found else None
+    stack, project = urn.split("::")[:2] if "::" in urn else ("", "")
+    return owner is not None and owner.split("/")[1:] == [project, stack.rpartition(":")[2]]
+
+
+def find_obstacles(cluster: Cluster, own: Iterable[str], theirs: Iterable[str], urn: str) -> list[str]:
+    """Say which namespaces a new platform could not make, and which of those it is to use are missing.
+
+    Args:
+        cluster: the platform's cluster.
+        own: namespaces that the platform is to make.
+        theirs: namespaces that are to be there.
+        urn: of a resource of the stack.
+
+    """
+    found = []
+    for name in own:
+        there = cluster.get(NAMESPACE, name, metadata_only=True)
+        if there and not there["metadata"].get("deletionTimestamp") and not is_made_here(cluster, name, urn):
+            found.append(
+                f"namespace {name} exists already and is not of this stack: unless it was imported, choose another, or"
+                " adopt it (`createNamespace: false`)"
+            )
+    return found + [
+        f"namespace {name} does not exist: unless something else makes it in this update, create it, or let the"
+        " platform do so (`createNamespace: true`)"
+        for name in theirs
+        if cluster.get(NAMESPACE, name, metadata_only=True) is None
+    ]

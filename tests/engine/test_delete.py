@@ -117,6 +117,13 @@ def test_destroy_at_rest_just_works_and_a_frozen_platform_is_at_rest(
     assert admin.get(POLICY_BINDING, freeze_name(frozen)) is None
 
 
+def test_an_adopted_namespace_that_is_not_there_is_told(stack: Stack) -> None:
+    name = unique("nowhere")
+    stack.set(name, createNamespace=False)
+    assert f"namespace {name} does not exist: unless something else makes it" in stack.preview().text
+    assert f"namespace {name} does not exist: create it, or let the platform do so" in stack.up(ok=False).errors
+
+
 def test_a_destroy_that_refreshes_first_ends_everything_too(
     stack: Stack, site: Callable[[str], Site], admin: Cluster
 ) -> None:
@@ -252,6 +259,14 @@ def test_retained_volumes_stay_with_their_namespace_and_nothing_else(
     left = {kind for kind, _ in place.inventory()} - {"PersistentVolumeClaim"}
     assert left <= {"ConfigMap", "ServiceAccount"}, "what Kubernetes itself puts into every namespace"
     assert [account for kind, account in place.inventory() if kind == "ServiceAccount"] == ["default"]
+    # It can be adopted, as the error says, and its volumes are used again.
+    assert "to use it as it is, set `createNamespace` to false" in stack.up(ok=False).errors
+    stack.destroy()
+    stack.set(name, createNamespace=False)
+    stack.up()
+    assert place.claims() == claims
+    stack.destroy()
+    assert place.claims() == claims
     admin.delete(NAMESPACE, name)
     wait_for(lambda: admin.get(NAMESPACE, name) is None, "the namespace to go")
 

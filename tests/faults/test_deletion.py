@@ -68,7 +68,8 @@ def test_protected_platform_can_be_frozen_and_rotated_but_not_destroyed(
     43,
     "The cluster is gone already",
     happens="`pulumi destroy` fails and changes nothing, naming the command that gives the objects of the cluster up.",
-    user="`PULUMI_K8S_DELETE_UNREACHABLE=true pulumi destroy --refresh`",
+    user="`PULUMI_K8S_DELETE_UNREACHABLE=true pulumi destroy --refresh`; for some platforms of a stack take them"
+    " out, and `up` instead of `destroy`",
 )
 def test_platform_of_a_lost_cluster_is_given_up_on_request(proxied: Stack, proxy: ApiProxy, admin: Cluster) -> None:
     name = unique("gone")
@@ -77,7 +78,7 @@ def test_platform_of_a_lost_cluster_is_given_up_on_request(proxied: Stack, proxy
     known = proxied.names()
     with proxy.away():
         failed = proxied.destroy(ok=False)
-        assert f"`{DELETE_UNREACHABLE}=true pulumi destroy --refresh`" in failed.text
+        assert f"`{DELETE_UNREACHABLE}=true pulumi up --refresh`" in failed.text
         assert f"{name}-namespace" in proxied.names() & known
         proxied.environment[DELETE_UNREACHABLE] = "true"
         proxied.destroy("--refresh")

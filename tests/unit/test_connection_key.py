@@ -303,6 +303,36 @@ def test_dev_environments_of_others_in_the_operators_namespace_keep_no_platform_
     run(resource.forbid(Context(), old, old, {"tokenVersion": "1", "namespaces": ["us"], "operatorNamespace": "ops"}))
 
 
+def test_a_preview_of_a_new_platform_tells_which_namespaces_are_in_its_way_or_missing() -> None:
+    cluster, log = FakeCluster("taken", "ours", "going", "theirs"), Log()
+    _mark(cluster, "ours", "acme/platforms/prod")
+    _end(cluster, "going")
+    place = {"namespaces": ["taken", "ours", "going", "new"], "adopted": ["theirs", "lost"]}
+    context = log.context(preview=True, urn=URN)
+    run(ConnectionKey(cluster.connect_to).create(context, {"tokenVersion": "1", **place}))
+    assert [message.partition(":")[0] for message in log.messages] == [
+        "namespace taken exists already and is not of this stack",
+        "namespace lost does not exist",
+    ]
+    run(ConnectionKey(cluster.connect_to).create(log.context(urn=URN), {"tokenVersion": "1", **place}))
+    cluster.away = True
+    run(ConnectionKey(cluster.connect_to).create(log.context(preview=True), {"tokenVersion": "1", **place}))
+    assert len(log.messages) == 2
+
+
+@pytest.mark.parametrize(
+    ("way", "fault"),
+    [
+        ({"kubeconfig": "/no/such/file"}, "neither a kubeconfig's content nor the path of a file that exists"),
+        ({"kubeconfig": kubeconfig("a"), "context": "nosuch"}, "the kubeconfig has no context `nosuch`"),
+    ],
+)
+def test_a_new_way_that_leads_nowhere_is_refused_before_anything_is_changed(way: dict[str, str], fault: str) -> None:
+    old = {"tokenVersion": "1", "namespaces": ["eu"], "kubeconfig": kubeconfig("a")}
+    with pytest.raises(ClusterError, match=fault):
+        run(ConnectionKey().forbid(Context(preview=True), old, old, {**old, **way}))
+
+
 def _identified(name: str, **more: Any) -> dict[str, Any]:
     given = {"namespaces": ["eu"], "kubeconfig": kubeconfig(name), "identifyCluster": True}
     return {"tokenVersion": "1", **given, **more}
@@ -386,6 +416,7 @@ def test_another_context_of_the_ambient_kubeconfig_may_lead_to_the_same_cluster(
     monkeypatch: pytest.MonkeyPatch, *, is_same: bool
 ) -> None:
     monkeypatch.setattr(connection_key, "is_elsewhere", lambda _old, _new: True)
+    monkeypatch.setattr(connection_key, "read_kubeconfig", lambda *_: {})
     cluster = FakeCluster("eu")
     _worker(cluster, "eu")
     clusters = {"public": cluster, "vpn": cluster if is_same else FakeCluster("us", "eu")}

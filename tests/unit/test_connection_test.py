@@ -629,14 +629,14 @@ def test_delete_is_refused_while_dev_environments_run_and_else_touches_nothing(
     cluster: FakeCluster, resource: ConnectionTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster.put(POD, {"metadata": {"name": "ws-1"}, "spec": {"containers": [{"name": "worker-main"}]}}, "eu")
-    with pytest.raises(ClusterError, match=r"1 dev environment is running on platform eu .*: ws-1\. Nothing was"):
+    with pytest.raises(ClusterError, match=r"1 dev environment is running on platform eu .*: ws-1\. Nothing of"):
         run(resource.delete(Context(), "eu", make_inputs()))
     for given in ({"forceDelete": True}, {"frozen": True}, {"namespace": "gone"}):
         run(resource.delete(Context(), "eu", make_inputs(**given)))
     assert cluster.calls == []
     cluster.away = True
     monkeypatch.delenv(DELETE_UNREACHABLE, raising=False)
-    with pytest.raises(ClusterError, match=f"`{DELETE_UNREACHABLE}=true pulumi destroy --refresh`"):
+    with pytest.raises(ClusterError, match=f"`{DELETE_UNREACHABLE}=true pulumi up --refresh`"):
         run(resource.delete(Context(), "eu", make_inputs()))
     monkeypatch.setenv(DELETE_UNREACHABLE, "true")
     run(resource.delete(Context(), "eu", make_inputs()))

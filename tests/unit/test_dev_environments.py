@@ -23,6 +23,7 @@ from codecanvas_provider.resource import UNKNOWN, Context, Diff, PartialFailure
 from codecanvas_provider.waiting import Cancelled, Pace
 from pulumi_codecanvas.errors import ClusterError
 from pulumi_codecanvas.freeze import QUOTA_NAME
+from pulumi_codecanvas.manifests import STACK_ANNOTATION
 from tests.support.calls import Log, run
 from tests.support.fake_cluster import FakeCluster, refusal
 from tests.support.kubeconfigs import kubeconfig
@@ -616,6 +617,18 @@ def test_an_adopted_namespace_with_a_successor_by_another_address_is_left_to_it(
     assert (here.names(POD, "eu"), there.names(POD, "eu")) == (["ws-1"], [])
 
 
+def test_a_namespace_that_a_delete_leaves_belongs_to_no_stack(cluster: FakeCluster, resource: DevEnvironments) -> None:
+    log = Log()
+    metadata = cluster.objects[("Namespace", "", "eu")]["metadata"]
+    for owns in (False, True):
+        metadata["annotations"] = {STACK_ANNOTATION: "acme/platforms/prod"}
+        inputs = make_inputs(forceDelete=True, retainVolumes=True, ownsNamespace=owns)
+        run(resource.delete(log.context(), "eu", inputs))
+        assert (metadata["annotations"].get(STACK_ANNOTATION) is None) is owns
+    stays = "namespace eu stays, with the volumes ws-1-home, ws-2-home, ws-3-home: `createNamespace: false` adopts it"
+    assert log.messages == [stays, stays]
+
+
 def test_what_a_refresh_looks_at_has_no_successor(cluster: FakeCluster, resource: DevEnvironments) -> None:
     inputs = make_inputs(forceDelete=True)
     # The engine asks for the difference in a refresh, too, and a destroy may follow in the same process.
@@ -786,7 +799,7 @@ def test_delete_of_a_lost_cluster_needs_the_kubernetes_plugins_variable(
 ) -> None:
     cluster.away = True
     monkeypatch.delenv(DELETE_UNREACHABLE, raising=False)
-    with pytest.raises(ClusterError, match=f"`{DELETE_UNREACHABLE}=true pulumi destroy --refresh`"):
+    with pytest.raises(ClusterError, match=f"`{DELETE_UNREACHABLE}=true pulumi up --refresh` with its platforms"):
         run(resource.delete(Context(), "eu", make_inputs()))
     monkeypatch.setenv(DELETE_UNREACHABLE, "true")
     log = Log()

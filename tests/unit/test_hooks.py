@@ -140,6 +140,12 @@ def test_an_object_that_stays_is_explained(plugin: Plugin) -> None:
     assert text == "the Namespace eu exists already and is not of this stack; set create_namespace to false"
 
 
+def test_a_namespace_that_is_not_there_is_named_with_the_argument_that_makes_it(plugin: Plugin) -> None:
+    assert fail_namespace('resource "urn" was not created: namespaces "shared" not found', "before") is False
+    says = "namespace shared does not exist: create it, or let the platform do so (`createNamespace: true`)"
+    assert (plugin.said, plugin.asked) == ([("error", says)], [])
+
+
 def test_nobody_is_told_to_adopt_what_is_the_stacks_own(plugin: Plugin) -> None:
     plugin.answers[CLEAR] = {"cleared": False, "reason": "and is this stack's", "ours": True}
     assert fail_namespace(EXISTS) is False

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from codecanvas_provider import leftovers
-from codecanvas_provider.cluster import CONFIG_MAP, NAMESPACE, POD_TEMPLATE, SERVICE_ACCOUNT, STORAGE_CLASS, Kind
+from codecanvas_provider.cluster import CLAIM, CONFIG_MAP, NAMESPACE, POD_TEMPLATE, SERVICE_ACCOUNT, STORAGE_CLASS, Kind
 from codecanvas_provider.leftovers import Leftovers
 from codecanvas_provider.times import now
 from codecanvas_provider.waiting import Pace
@@ -125,6 +125,16 @@ def test_a_namespace_goes_only_when_it_holds_nothing(cluster: FakeCluster) -> No
     assert namespace
     namespace["metadata"]["creationTimestamp"] = fresh()
     assert clear(cluster, NAMESPACE)["cleared"]
+
+
+def test_a_namespace_with_volumes_is_to_be_adopted_and_not_to_be_deleted(cluster: FakeCluster) -> None:
+    put(cluster, NAMESPACE, OWNER, made=NOW)
+    cluster.put(CONFIG_MAP, {"metadata": {"name": "a-first-thing"}}, "eu")
+    cluster.put(CLAIM, {"metadata": {"name": "home-1"}}, "eu")
+    reason = clear(cluster, NAMESPACE)["reason"]
+    assert "not empty (PersistentVolumeClaim home-1, ConfigMap a-first-thing)" in reason
+    assert "`createNamespace: false` adopts it with the volumes in it" in reason
+    assert "kubectl delete" not in reason
 
 
 def test_a_namespace_of_ours_that_is_going_is_waited_for(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
