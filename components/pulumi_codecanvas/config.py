@@ -39,7 +39,7 @@ def read_platforms(config: Mapping[str, Any], *, base_dir: Path) -> dict[str, di
     ]
     freeze_all = config.get("freezeAll", False)
     if not isinstance(freeze_all, bool):
-        faults.append(Fault("freezeAll", "must be true or false"))
+        faults.append(Fault("freezeAll", "must be true or false", "such as: pulumi config set codecanvas:freezeAll true"))
     named = config.get("platforms")
     if not isinstance(named, Mapping) or not named:
         faults.append(Fault("platforms", "must map the name of each platform to its arguments", _EXAMPLE))

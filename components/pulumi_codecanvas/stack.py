@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from pulumi_codecanvas.config import KEYS, read_platforms
-from pulumi_codecanvas.errors import Fault, InvalidArgumentsError
+from pulumi_codecanvas.errors import InvalidArgumentsError
 from pulumi_codecanvas.late_checks import ArgumentsError
 from pulumi_codecanvas.outputs import ResourceRegistrationFailed
 from pulumi_codecanvas.platform import OUTPUTS, SECRET_OUTPUTS, ComputingPlatform
@@ -51,29 +51,16 @@ def declare_platforms() -> dict[str, ComputingPlatform]:
 
 
 def read_config() -> dict[str, Any]:
-    """Read `codecanvas:*` from the stack's config: key to parsed value.
+    """Read `codecanvas:*` from the stack's config: key to parsed value, or to its text where nothing can parse it."""
+    texts = {key: pulumi.runtime.get_config(f"{NAMESPACE}:{key}") for key in _given_keys()}
+    return {key: _parse(text) for key, text in texts.items() if text is not None}
 
-    Raises:
-        InvalidArgumentsError: a key that should hold a structure does not.
 
-    """
-    config: dict[str, Any] = {}
-    faults: list[Fault] = []
-    for key in _given_keys():
-        text = pulumi.runtime.get_config(f"{NAMESPACE}:{key}")
-        if text is None:
-            continue
-        try:
-            config[key] = json.loads(text)
-        except ValueError:
-            if key not in KEYS:
-                config[key] = text  # refused by its name, with all other faults
-                continue
-            remedy = f"set it by path: pulumi config set --path '{NAMESPACE}:{key}...'"
-            faults.append(Fault(key, "is plain text", remedy))
-    if faults:
-        raise InvalidArgumentsError(faults)
-    return config
+def _parse(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text  # refused together with all other faults
 
 
 def _given_keys() -> list[str]:

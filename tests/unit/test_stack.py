@@ -44,9 +44,21 @@ def test_a_mistyped_key_is_told_with_every_other_fault(tmp_path: Path) -> None:
     assert "freezeAll" in faults["freezeAl"]
 
 
-def test_only_known_keys_that_should_hold_a_structure_have_to(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["True", "yes"])
+def test_a_freeze_of_all_that_is_no_truth_is_told_with_the_command_and_every_other_fault(
+    text: str, tmp_path: Path
+) -> None:
+    pulumi.runtime.set_all_config({"codecanvas:freezeAll": text, "codecanvas:platforms": '{"eu": {"freeze": "yes"}}'})
+    with pytest.raises(InvalidArgumentsError) as caught:
+        read_platforms(read_config(), base_dir=tmp_path)
+    faults = {fault.path: str(fault) for fault in caught.value.faults}
+    assert set(faults) == {"freezeAll", "platforms.eu.freeze", "platforms.eu.serverUrl"}
+    assert "must be true or false; such as: pulumi config set codecanvas:freezeAll true" in faults["freezeAll"]
+
+
+def test_platforms_that_are_plain_text_are_refused_with_an_example(tmp_path: Path) -> None:
     pulumi.runtime.set_all_config({"codecanvas:platforms": "eu"})
-    with pytest.raises(InvalidArgumentsError, match="platforms: is plain text"):
+    with pytest.raises(InvalidArgumentsError, match="platforms: must map .* such as: pulumi config set --path"):
         read_platforms(read_config(), base_dir=tmp_path)
 
 
