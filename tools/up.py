@@ -131,19 +131,30 @@ def down() -> None:
 
 
 def pulumi(arguments: Sequence[str]) -> int:
-    """Run a pulumi command on the stack of `up` and give its exit code."""
+    """Run a pulumi command on the stack of `up` and give its exit code.
+
+    What is about the config reads and writes the checkout's, which the next `up` takes. For everything else it is
+    copied first: whatever runs the program would write its encryption salt into it.
+    """
     site = Site.choose()
     if not site.config.exists():
         raise ToolsError("there is no stack yet; run `make up` first")
-    return subprocess.run(["pulumi", *arguments], cwd=CHECKOUT, env=_environment(site), check=False).returncode
+    environment = _environment(site)
+    if "config" not in arguments[:1]:
+        _write_config(site)
+        environment["PULUMI_OPTION_CONFIG_FILE"] = str(site.config)
+    return subprocess.run(["pulumi", *arguments], cwd=CHECKOUT, env=environment, check=False).returncode
 
 
 def _write_config(site: Site) -> None:
-    """Put the checkout's config beside the stack; Pulumi's encryption salt stays in it."""
+    """Put the checkout's config beside the stack; Pulumi's encryption salt stays in it.
+
+    Where the checkout's has a salt of its own, secrets in it were encrypted with that one.
+    """
     config = yaml.safe_load(CONFIG.read_text())
     with contextlib.suppress(FileNotFoundError):
         known = yaml.safe_load(site.config.read_text()) or {}
-        config |= {key: value for key, value in known.items() if key.startswith("encryption")}
+        config = {key: value for key, value in known.items() if key.startswith("encryption")} | config
     fresh = site.config.with_suffix(".part")
     fresh.write_text(yaml.safe_dump(config, sort_keys=False))
     fresh.replace(site.config)
