@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .args import PlatformArgs, check_args, from_camel, sketch_args, to_camel, twofold_faults
+from .args import SECRET_ARGUMENTS, PlatformArgs, check_args, from_camel, sketch_args, to_camel, twofold_faults
 from .checks import dns_subdomain_faults, join_path, suggest
 from .connection import Place, place_of_args, place_of_snippet
 from .errors import Fault, InvalidArgumentsError
+from .kubeconfig import is_path
 from .snippet import parse_snippet
 from .storage import storage_name
 
@@ -39,7 +40,7 @@ def read_platforms(config: Mapping[str, Any], *, base_dir: Path) -> dict[str, di
     ]
     freeze_all = config.get("freezeAll", False)
     if not isinstance(freeze_all, bool):
-        faults.append(Fault("freezeAll", "must be true or false", "such as: pulumi config set codecanvas:freezeAll true"))
+        faults.append(Fault("freezeAll", "must be true or false", _FREEZE_ALL))
     named = config.get("platforms")
     if not isinstance(named, Mapping) or not named:
         faults.append(Fault("platforms", "must map the name of each platform to its arguments", _EXAMPLE))
@@ -63,6 +64,21 @@ def read_platforms(config: Mapping[str, Any], *, base_dir: Path) -> dict[str, di
     return platforms
 
 
+def list_secrets(config: Mapping[str, Any]) -> list[str]:
+    """Give the path of each argument that holds a secret, as in `platforms.eu.privateKey`; the config has no faults."""
+    return [
+        f"{join_path('platforms', str(name))}.{key}"
+        for name, given in config["platforms"].items()
+        for key, value in (given or {}).items()
+        if SECRET_ARGUMENTS & from_camel({key: value}).keys() and _holds_secret(key, value)
+    ]
+
+
+def _holds_secret(key: str, value: object) -> bool:
+    return isinstance(value, str) and not (key == "kubeconfig" and is_path(value))
+
+
+_FREEZE_ALL = "such as: pulumi config set codecanvas:freezeAll true"
 _EXAMPLE = "such as: pulumi config set --path 'codecanvas:platforms.eu.serverUrl' http://codecanvas.example.com:8098"
 
 

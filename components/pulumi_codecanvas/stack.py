@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
-from pulumi_codecanvas.config import KEYS, read_platforms
+from pulumi_codecanvas.config import KEYS, list_secrets, read_platforms
 from pulumi_codecanvas.errors import InvalidArgumentsError
 from pulumi_codecanvas.late_checks import ArgumentsError
-from pulumi_codecanvas.outputs import ResourceRegistrationFailed
+from pulumi_codecanvas.outputs import ResourceRegistrationFailed, gathered_outputs
 from pulumi_codecanvas.platform import OUTPUTS, SECRET_OUTPUTS, ComputingPlatform
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 NAMESPACE = "codecanvas"
 """The namespace of our keys in a stack's config."""
@@ -39,14 +39,18 @@ def declare_platforms() -> dict[str, ComputingPlatform]:
     # The memory of this process holds private keys, so a crash must leave none of it on a disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _outlast_failures()
+    config = read_config()
     try:
-        platforms = read_platforms(read_config(), base_dir=Path.cwd())
+        platforms = read_platforms(config, base_dir=Path.cwd())
     except InvalidArgumentsError as error:
         raise ArgumentsError(fault.within(f"{NAMESPACE}:") for fault in error.faults) from None
     if pulumi.runtime.is_config_secret(f"{NAMESPACE}:platforms"):
         platforms = {name: _seal(args) for name, args in platforms.items()}
+    else:
+        _warn_of_plain_secrets(config)
     declared = {name: ComputingPlatform(name, args) for name, args in platforms.items()}  # type: ignore[arg-type] # checked above
-    pulumi.export("platforms", {name: _outputs(platform) for name, platform in declared.items()})
+    with gathered_outputs():
+        pulumi.export("platforms", {name: _outputs(platform) for name, platform in declared.items()})
     return declared
 
 
@@ -107,8 +111,21 @@ def _seal(args: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _warn_of_plain_secrets(config: Mapping[str, Any]) -> None:
+    """Warn of secrets in a config in which nothing is encrypted: Pulumi does not say which entries of one are."""
+    for path in list_secrets(config):
+        key = f"{NAMESPACE}:{path}"
+        command = f"pulumi config set --secret --path '{key}' < file"
+        pulumi.log.warn(f"{key} is in the config as plain text; encrypt it, with its value read from a file: {command}")
+
+
 def _outputs(platform: ComputingPlatform) -> dict[str, Any]:
     """Give the outputs of a platform that a stack shows."""
     # Exported outputs end up in the debug events of Pulumi's SDK, secret ones in plain text.
     shown = (name for name in OUTPUTS if name not in {"application_values", "pod_template_yaml", *SECRET_OUTPUTS})
-    return {name: getattr(platform, name) for name in shown}
+    return {name: getattr(platform, name) for name in shown} | {"connection": platform.connection.apply(_sum_up)}
+
+
+def _sum_up(checks: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Give the checks that did not succeed, by name: every `up` prints what a stack exports."""
+    return {check["name"]: f"{check['status']}: {check['message']}" for check in checks if check["status"] != "Success"}

@@ -16,7 +16,7 @@ from tests.support.names import unique
 from tests.support.namespaces import make_namespace
 from tests.support.operator import StandInOperator
 from tests.support.site import Site
-from tests.support.stack import make_stack
+from tests.support.stack import failed_checks, make_stack
 from tests.support.waiting import wait_for
 from tests.support.workers import await_running, create_worker
 
@@ -239,7 +239,7 @@ def test_platform_can_be_created_frozen_and_destroyed_frozen(
     stack.up()
     for name, namespace in (("asleep", "asleep"), ("inherited", adopted)):
         assert try_worker_pod(admin, namespace) != ACCEPTED
-        assert "Failed" not in {check["status"] for check in stack.outputs(name)["connection"]}
+        assert failed_checks(stack.outputs(name)) == []
     assert site(adopted).workers() == {}
     assert len(site(adopted).claims()) == 2
     stack.destroy()

@@ -22,7 +22,7 @@ from tests.support.names import unique
 from tests.support.namespaces import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, make_namespace
 from tests.support.releases import ROLE, ROLE_BINDING, SERVICE_ACCOUNT
 from tests.support.site import Site
-from tests.support.stack import make_stack
+from tests.support.stack import failed_checks, make_stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -176,7 +176,7 @@ def live(stack: Stack, site: Site, name: str, **arguments: Any) -> None:
     stack.set(name, freeze=None, freezeMode=None, freezeReason=None, tokenVersion="2")
     stack.preview()
     stack.up()
-    assert "Failed" not in {check["status"] for check in stack.outputs(name)["connection"]}
+    assert failed_checks(stack.outputs(name)) == []
     site.start(1)
     stack.set(name, forceDelete=True)
     stack.up()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from codecanvas_provider.cluster import SECRET, Cluster
+from tests.support.stack import failed_checks
 
 if TYPE_CHECKING:
     from tests.support.stack import Run, Stack
@@ -27,7 +28,7 @@ def assert_recovered(stack: Stack, admin: Cluster, *platforms: str) -> Run:
         outputs = stack.outputs(platform)
         assert outputs["release_status"] == "deployed"
         assert release_status(admin, outputs["operator_namespace"]) == ["deployed"]
-        assert {check["status"] for check in outputs["connection"]} <= {"Success", "Skipped"}
+        assert failed_checks(outputs) == []
         assert_sealed(stack, admin, outputs["operator_namespace"])
     assert stack.up("--expect-no-changes").changes == {}
     return run

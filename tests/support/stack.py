@@ -39,6 +39,12 @@ SERVER_URL = "http://codecanvas.example.com:8098"
 SECONDS = 300.0
 """How long one command may take."""
 
+
+def failed_checks(outputs: Mapping[str, Any]) -> list[str]:
+    """Name the connection checks that failed, as a platform's outputs show them."""
+    return [name for name, found in outputs["connection"].items() if found.startswith("Failed")]
+
+
 _OURS = "app.kubernetes.io/part-of=codecanvas"
 
 

@@ -14,7 +14,7 @@ from tools.up import Site
 if TYPE_CHECKING:
     from pathlib import Path
 
-PLATFORMS = {"codecanvas:platforms": {"eu": {}}}
+PLATFORMS: dict[str, object] = {"codecanvas:platforms": {"eu": {}}}
 
 
 @pytest.fixture
