@@ -211,6 +211,21 @@ def is_quantity(text: str) -> bool:
     return _QUANTITY.fullmatch(text) is not None
 
 
+def quantity_faults(path: str, value: object) -> list[Fault]:
+    """Check a Kubernetes quantity, written as text or as a number; one that is known later only is left for then."""
+    remedy = "write a quantity, such as `64`, `500m` or `128Gi`"
+    if is_output(value):
+        return []
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return [Fault(path, f"is {type_name(value)}, not a quantity", remedy)]
+    if isinstance(value, int) and value.bit_length() > 64:
+        return [Fault(path, "is too large", remedy)]
+    text = str(value)
+    if not is_quantity(text):
+        return [Fault(path, "is not a quantity", remedy)]
+    return [Fault(path, "is negative", remedy)] if text.startswith("-") else []
+
+
 def is_qualified_name(text: str) -> bool:
     """Tell whether a text has the form of a label key or resource name, such as `nvidia.com/gpu`."""
     return not metadata_key_faults("", text)

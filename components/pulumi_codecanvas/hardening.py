@@ -13,11 +13,10 @@ from pulumi_codecanvas.checks import (
     annotation_faults,
     as_text,
     dns_subdomain_faults,
-    is_output,
     is_qualified_name,
-    is_quantity,
     join_path,
     key_fault,
+    quantity_faults,
     suggest,
     type_name,
     unknown_key_faults,
@@ -222,7 +221,7 @@ def _amounts_faults(path: str, amounts: object, name_fault: Callable[[str, str],
         elif fault := name_fault(join_path(path, key), key):
             faults.append(fault)
         else:
-            faults += _quantity_faults(join_path(path, key), value)
+            faults += quantity_faults(join_path(path, key), value)
     return faults
 
 
@@ -242,20 +241,6 @@ def _limit_resource_fault(path: str, name: str) -> Fault | None:
         return None
     others = "write it such as `memory` or `nvidia.com/gpu`"
     return Fault(path, "is no resource that a container can be limited in", suggest(name, _LIMIT_RESOURCES) or others)
-
-
-def _quantity_faults(path: str, value: object) -> list[Fault]:
-    remedy = "write a quantity, such as `64`, `500m` or `128Gi`"
-    if is_output(value):
-        return []
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return [Fault(path, f"is {type_name(value)}, not a quantity", remedy)]
-    if isinstance(value, int) and value.bit_length() > 64:
-        return [Fault(path, "is too large", remedy)]
-    text = str(value)
-    if not is_quantity(text):
-        return [Fault(path, "is not a quantity", remedy)]
-    return [Fault(path, "is negative", remedy)] if text.startswith("-") else []
 
 
 def _not_a_map(path: str, value: object, remedy: str) -> Fault:

@@ -9,7 +9,15 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from pulumi_codecanvas.checks import is_env_name, join_path, show, suggest, type_name, unknown_key_faults
+from pulumi_codecanvas.checks import (
+    is_env_name,
+    join_path,
+    quantity_faults,
+    show,
+    suggest,
+    type_name,
+    unknown_key_faults,
+)
 from pulumi_codecanvas.errors import Fault
 from pulumi_codecanvas.manifests import WORKER_CONTAINER
 
@@ -139,7 +147,8 @@ def _spec_faults(spec: object) -> list[Fault]:
         faults += _worker_faults(spec)
     for key in ("initContainers", "containers"):
         for index, container in enumerate(_items(spec.get(key))):
-            faults += _env_faults(f"spec.{key}[{index}].env", container)
+            path = f"spec.{key}[{index}]"
+            faults += _env_faults(f"{path}.env", container) + _resource_faults(f"{path}.resources", container)
     policy = spec.get("restartPolicy", "Never")
     if policy not in _RESTART_POLICIES:
         remedy = suggest(policy, _RESTART_POLICIES) if isinstance(policy, str) else ""
@@ -212,3 +221,21 @@ def _variable_faults(path: str, entry: Mapping[str, Any], seen: set[str]) -> lis
     if entry.get("value") and "valueFrom" in entry:
         faults.append(Fault(path, "has both `value` and `valueFrom`", "keep one of them"))
     return faults
+
+
+def _resource_faults(path: str, container: object) -> list[Fault]:
+    """Check what a container asks for: of a quantity the API server says what is wrong with it, but not where."""
+    resources = _within(container, "resources")
+    return [
+        fault
+        for kind in ("limits", "requests")
+        for name, amount in _within(resources, kind).items()
+        if isinstance(name, str)
+        for fault in quantity_faults(join_path(f"{path}.{kind}", name), amount)
+    ]
+
+
+def _within(mapping: object, key: str) -> Mapping[Any, Any]:
+    """Give a mapping inside another; an empty one where there is none, which the API server explains well."""
+    found = mapping.get(key) if isinstance(mapping, Mapping) else None
+    return found if isinstance(found, Mapping) else {}

@@ -259,6 +259,23 @@ spec:
     assert loaded.changes == ()
 
 
+def test_a_wrong_quantity_is_named_with_its_container_and_field() -> None:
+    worker = {"limits": {"cpu": "two", "memory": 2**33}, "requests": {"memory": "1GB", "cpu": 1.5}}
+    helper = {"limits": {"nvidia.com/gpu": True, "cpu": "500m"}, "requests": "none"}
+    spec = {
+        "containers": [{"name": "worker-main", "resources": worker}],
+        "initContainers": [{"name": "helper", "resources": helper}],
+    }
+    with pytest.raises(InvalidArgumentsError) as caught:
+        load_pod_template({"apiVersion": "v1", "kind": "Pod", "spec": spec}, base_dir=HERE)
+    assert {fault.path: fault.cause for fault in caught.value.faults} == {
+        "spec.containers[0].resources.limits.cpu": "is not a quantity",
+        "spec.containers[0].resources.requests.memory": "is not a quantity",
+        'spec.initContainers[0].resources.limits["nvidia.com/gpu"]': "is a boolean, not a quantity",
+    }
+    assert "write a quantity, such as `64`, `500m` or `128Gi`" in str(caught.value)
+
+
 def test_null_is_left_out_as_the_api_server_does_and_empty_where_a_map_of_texts_has_it() -> None:
     text = """\
 apiVersion: v1
