@@ -47,8 +47,14 @@ def read_kubeconfig(kubeconfig: str | None, context: str | None) -> dict[str, An
         return _select_context(config, context)
     if not kubeconfig and not context and os.environ.get("KUBERNETES_SERVICE_HOST"):
         return None
+    source = describe_source(kubeconfig, context)
+    missing = [] if kubeconfig else [path for path in _named_files() if not path.is_file()]
+    if missing:
+        files = ", ".join(map(str, missing))
+        cause = f"{source} names no cluster: KUBECONFIG names what does not exist: {files}"
+        raise ClusterError(cause, "mend KUBECONFIG, or unset it to use ~/.kube/config")
     raise ClusterError(
-        f"{describe_source(kubeconfig, context)} names no cluster",
+        f"{source} names no cluster",
         "pass `kubeconfig`, set KUBECONFIG, or log in so that ~/.kube/config is written",
     )
 
@@ -112,9 +118,13 @@ def _read_given(kubeconfig: str) -> dict[str, Any]:
 
 def _read_ambient() -> dict[str, Any]:
     """Read the files that kubectl would read; those that do not exist are passed over."""
-    named = os.environ.get("KUBECONFIG", "")
-    paths = [Path(name) for name in named.split(os.pathsep) if name] or [Path("~/.kube/config").expanduser()]
+    paths = _named_files() or [Path("~/.kube/config").expanduser()]
     return _merge([_read_file(path) for path in paths if path.is_file()])
+
+
+def _named_files() -> list[Path]:
+    """List the files that the variable KUBECONFIG names, whether they exist or not."""
+    return [Path(name) for name in os.environ.get("KUBECONFIG", "").split(os.pathsep) if name]
 
 
 def _read_file(path: Path) -> dict[str, Any]:

@@ -133,6 +133,15 @@ def test_faults_are_named_without_a_secret(kubeconfig: str | None, context: str 
     assert SECRET not in str(caught.value)
 
 
+
+def test_files_of_the_variable_that_do_not_exist_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = write(tmp_path / "empty", {})
+    monkeypatch.setenv("KUBECONFIG", os.pathsep.join(["/nope", str(empty), "/neither"]))
+    with pytest.raises(ClusterError) as caught:
+        read_kubeconfig(None, None)
+    assert "KUBECONFIG names what does not exist: /nope, /neither; mend KUBECONFIG, or unset it" in str(caught.value)
+
+
 def test_another_address_is_elsewhere_and_another_login_is_not(tmp_path: Path) -> None:
     first, second = make_config("a", current="a"), make_config("b", current="b")
     both = yaml.safe_dump(make_config("a", "b", current="a"))
