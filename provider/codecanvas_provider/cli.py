@@ -24,6 +24,7 @@ from codecanvas_provider.roles import make_roles
 from codecanvas_provider.stack_state import PlatformState, StackError, locate_files, read_platforms
 from codecanvas_provider.state_files import plan_recovery
 from codecanvas_provider.waiting import settle
+from codecanvas_provider.worker_pods import count_environments
 from pulumi_codecanvas.errors import CodeCanvasError
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ _AT_A_TIME = 8
 _ASKED = ("kubeconfig", "context", "namespace", "platformName", "operatorNamespace", "releaseName", "freezeMode")
 _WIDE = 240
 """Columns of what is not shown on a terminal."""
+
+# The connection test is made last and deleted first.
+_UNFINISHED = "its create or delete did not come to its end; run `pulumi up` or `pulumi destroy` again"
 
 _COLOURS = {"Success": "green", "Failed": "red", "Skipped": "yellow"}
 
@@ -253,8 +257,7 @@ async def _find_statuses(platforms: Sequence[PlatformState]) -> list[dict[str, A
 
 async def _find_status(platform: PlatformState) -> dict[str, Any]:
     if not platform.inputs.get("namespace"):
-        problem = "its last update did not come to its dev environments; run `pulumi up`"
-        return {"platformName": platform.name, "lastTest": "none", "problems": [problem]}
+        return {"platformName": platform.name, "lastTest": "none", "problems": [_UNFINISHED]}
     asked = {name: platform.inputs[name] for name in _ASKED if platform.inputs.get(name) is not None}
     seen = await PlatformStatus().get_platform_status(Context(), asked)
     return {**seen, "lastTest": _last_test(platform), "problems": _problems(platform, seen)}
@@ -272,15 +275,19 @@ def _last_test(platform: PlatformState) -> str:
 def _problems(platform: PlatformState, seen: dict[str, Any]) -> list[str]:
     """Say what is not as the stack's last update wanted it."""
     wanted = bool(platform.inputs.get("frozen"))
-    problems = []
+    problems = [] if platform.test_inputs is not None else [_UNFINISHED]
     if seen["namespacePhase"] != "Active":
         problems.append(f"namespace {seen['namespace']} is {seen['namespacePhase'] or 'not there'}")
     if wanted and not seen["frozen"]:
         problems.append("it should be frozen, but new dev environments are not blocked; run `pulumi up --refresh`")
     if wanted and seen["runningDevEnvironments"]:
-        problems.append(f"it is frozen, but {seen['runningDevEnvironments']} dev environments run")
+        problems.append(f"it is frozen, but still runs {count_environments(seen['runningDevEnvironments'])}")
     if not wanted and seen["blockPresent"]:
-        problems.append("it should not be frozen, but something blocks new dev environments; run `pulumi up --refresh`")
+        problems.append(
+            "new dev environments are blocked although its last whole update did not freeze it: a freeze or unfreeze"
+            " did not come to its end (run `pulumi up`; where another platform's failure keeps the update from its end,"
+            f" `pulumi up --target '**::{platform.name}-freeze-*'`), or the block is somebody else's"
+        )
     if not seen["operatorReady"]:
         problems += seen["operatorMessages"] or ["its operator does not run"]
     if _last_test(platform).startswith("Failed"):

@@ -79,8 +79,10 @@ def test_status_of_a_well_platform_ends_with_0(run: Any) -> None:
     ("inputs", "seen", "problem"),
     [
         ({"frozen": True}, {"runningDevEnvironments": 0}, "should be frozen"),
-        ({"frozen": True}, {"frozen": True, "runningDevEnvironments": 2}, "2 dev environments run"),
-        ({}, {"blockPresent": True}, "should not be frozen"),
+        ({"frozen": True}, {"frozen": True, "runningDevEnvironments": 2}, "still runs 2 dev environments"),
+        ({"frozen": True}, {"frozen": True, "runningDevEnvironments": 1}, "still runs 1 dev environment"),
+        ({}, {"blockPresent": True}, "a freeze or unfreeze did not come to its end (run `pulumi up`;"),
+        ({}, {"blockPresent": True}, "`pulumi up --target '**::eu-freeze-*'`), or the block is somebody else's"),
         ({}, {"operatorReady": False, "operatorMessages": ["no pod"]}, "no pod"),
         ({}, {"namespacePhase": None}, "not there"),
         ({"checks": [{"name": "Quota", "status": "Failed", "message": "full"}]}, {}, "codecanvas test eu"),
@@ -93,6 +95,16 @@ def test_status_tells_what_is_not_well_and_ends_with_1(
     assert shown.exit_code == NOT_WELL
     [found] = json.loads(shown.stdout)[0]["problems"]
     assert problem in found
+    assert "1 dev environments" not in found
+
+
+def test_a_delete_that_stopped_halfway_is_told_although_the_rest_looks_well(run: Any) -> None:
+    halfway = [resource for resource in exported() if resource["type"] != stack_state.TEST]
+    shown = run(find_platforms(halfway), "status", "--json")
+    assert shown.exit_code == NOT_WELL
+    assert json.loads(shown.stdout)[0]["problems"] == [
+        "its create or delete did not come to its end; run `pulumi up` or `pulumi destroy` again"
+    ]
 
 
 def test_headings_of_the_status_are_whole_on_a_narrow_terminal(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
