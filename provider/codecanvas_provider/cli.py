@@ -7,7 +7,10 @@ the stack cannot be read.
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
+import sys
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -25,7 +28,10 @@ from codecanvas_provider.stack_state import PlatformState, StackError, locate_fi
 from codecanvas_provider.state_files import plan_recovery
 from codecanvas_provider.waiting import settle
 from codecanvas_provider.worker_pods import count_environments
-from pulumi_codecanvas.errors import CodeCanvasError
+from pulumi_codecanvas.checks import dns_label_faults
+from pulumi_codecanvas.errors import CodeCanvasError, format_faults
+from pulumi_codecanvas.strict_yaml import dump_yaml
+from pulumi_codecanvas.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +40,9 @@ NOT_WELL = 1
 """Exit code: a platform is not well, a check failed, or a state is damaged."""
 UNUSABLE = 2
 """Exit code: wrong usage, or the stack cannot be read."""
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What a write fails by; nothing but the output is ever written."""
 
 _AT_A_TIME = 8
 _ASKED = ("kubeconfig", "context", "namespace", "platformName", "operatorNamespace", "releaseName", "freezeMode")
@@ -57,6 +66,21 @@ app = typer.Typer(
 Stack = Annotated[str | None, typer.Option("--stack", "-s", help="The stack; by default the one that is selected.")]
 Directory = Annotated[str | None, typer.Option("--cwd", "-C", help="The Pulumi project's directory.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for pipelines.")]
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"codecanvas {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _describe(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Take what stands before a command."""
 
 
 @app.command()
@@ -121,12 +145,12 @@ def application_values(
         if platform is not None:
             _give_up("--all and --platform exclude each other")
         if not platforms:
-            _choose(platforms, None)
+            _give_up_on(platforms, None)
         known = {found.name: found.application_values for found in platforms if found.application_values}
         _complain([_no_values(found.name) for found in platforms if found.name not in known])
         if not known:
             raise typer.Exit(UNUSABLE)
-        typer.echo(yaml.safe_dump(known, sort_keys=False), nl=False)
+        typer.echo(dump_yaml(known), nl=False)
         return
     if platform is None and len(platforms) > 1:
         names = ", ".join(found.name for found in platforms)
@@ -134,7 +158,7 @@ def application_values(
     chosen = _choose(platforms, platform)
     if chosen.application_values is None:
         _give_up(_no_values(chosen.name))
-    typer.echo(yaml.safe_dump(chosen.application_values, sort_keys=False), nl=False)
+    typer.echo(dump_yaml(chosen.application_values), nl=False)
 
 
 def _no_values(name: str) -> str:
@@ -190,6 +214,10 @@ def permissions(
     """
     if operator_namespace and not namespace:
         _give_up("--operator-namespace goes with --namespace; without both, the rights are for every namespace")
+    given = {"--namespace": namespace, "--operator-namespace": operator_namespace}
+    faults = [fault for option, name in given.items() if name is not None for fault in dns_label_faults(option, name)]
+    if faults:
+        _give_up(format_faults(tuple(faults)))
     known = [name for name in ALL_RULES if namespace is None or not name.startswith("own ")]
     unknown = sorted(set(feature or ()) - set(known))
     if unknown:
@@ -206,7 +234,12 @@ def main() -> None:
     try:
         app()
     except Exception as error:  # noqa: BLE001 - the boundary to the user: nobody gets a traceback
-        _complain([f"codecanvas failed unexpectedly ({type(error).__name__}); please report it"])
+        if isinstance(error, OSError) and error.errno in _FULL:
+            _complain([f"the output cannot be written: {os.strerror(error.errno)}"])
+            # Else the interpreter tries once more when it ends, and complains in words of its own.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        else:
+            _complain([f"codecanvas failed unexpectedly ({type(error).__name__}); please report it"])
         raise SystemExit(UNUSABLE) from None
 
 
@@ -220,10 +253,15 @@ def _read(stack: str | None, directory: str | None) -> list[PlatformState]:
 def _choose(platforms: Sequence[PlatformState], name: str | None) -> PlatformState:
     found = next((platform for platform in platforms if name in {None, platform.name}), None)
     if found is None:
-        known = ", ".join(platform.name for platform in platforms)
-        what = "no platform" if name is None else f"no platform {name}"
-        _give_up(f"the stack has {what}" + (f"; it has {known}" if known else "; run `pulumi up` first"))
+        _give_up_on(platforms, name)
     return found
+
+
+def _give_up_on(platforms: Sequence[PlatformState], name: str | None) -> NoReturn:
+    """Say that there is no such platform, or none at all."""
+    known = ", ".join(platform.name for platform in platforms)
+    what = "no platform" if name is None else f"no platform {name}"
+    _give_up(f"the stack has {what}" + (f"; it has {known}" if known else "; run `pulumi up` first"))
 
 
 def _give_up(message: str) -> NoReturn:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -11,9 +14,7 @@ from codecanvas_provider import cli, stack_state
 from codecanvas_provider.cli import NOT_WELL, UNUSABLE, app
 from codecanvas_provider.platform_status import PlatformStatus
 from codecanvas_provider.stack_state import PlatformState, StackError, find_platforms, read_platforms
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pulumi_codecanvas.version import VERSION
 
 SECRET_MARK = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}
 VALUES = {"application": {"config": {"name": "eu"}}}
@@ -150,6 +151,14 @@ def test_application_values_are_those_of_one_platform(run: Any) -> None:
     assert run([state("eu"), state("us")], "application-values", "--platform", "us").exit_code == 0
 
 
+def test_a_key_in_application_values_is_printed_line_by_line(run: Any) -> None:
+    pem = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"
+    platform = PlatformState("eu", {}, None, [], {"applicationValues": {"jwtPublicKey": pem}})
+    shown = run([platform], "application-values").stdout
+    assert shown == ("jwtPublicKey: |\n  -----BEGIN PUBLIC KEY-----\n  AAAA\n  -----END PUBLIC KEY-----\n")
+    assert yaml.safe_load(run([platform], "application-values", "--all").stdout) == {"eu": {"jwtPublicKey": pem}}
+
+
 def test_all_application_values_are_one_map_by_platform(run: Any) -> None:
     snippet = PlatformState("ap", {}, None, [], {})
     shown = run([snippet, state("eu"), state("us")], "application-values", "--all")
@@ -259,3 +268,27 @@ def test_what_goes_wrong_unexpectedly_is_one_line_that_quotes_nothing(
     shown = capsys.readouterr()
     assert shown.err.strip() == "codecanvas failed unexpectedly (ValueError); please report it"
     assert shown.out == ""
+
+
+@pytest.mark.parametrize("option", ["permissions", "--version"])
+def test_output_that_cannot_be_written_is_told(option: str) -> None:
+    code = "from codecanvas_provider import cli; cli.main()"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code, option], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == UNUSABLE
+    assert done.stderr == "the output cannot be written: No space left on device\n"
+
+
+def test_the_version_is_shown() -> None:
+    shown = CliRunner().invoke(app, ["--version"])
+    assert (shown.exit_code, shown.stdout) == (0, f"codecanvas {VERSION}\n")
+
+
+@pytest.mark.parametrize("option", ["--namespace", "--operator-namespace"])
+def test_roles_for_a_namespace_that_cannot_exist_are_refused(option: str) -> None:
+    shown = CliRunner().invoke(app, ["permissions", "--namespace", "eu", option, "A_B"])
+    assert shown.exit_code == UNUSABLE
+    assert shown.stdout == ""
+    assert f'{option}: "A_B" is not a valid name; use up to 63 lower-case letters' in shown.stderr

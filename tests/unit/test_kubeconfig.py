@@ -133,7 +133,6 @@ def test_faults_are_named_without_a_secret(kubeconfig: str | None, context: str 
     assert SECRET not in str(caught.value)
 
 
-
 def test_files_of_the_variable_that_do_not_exist_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     empty = write(tmp_path / "empty", {})
     monkeypatch.setenv("KUBECONFIG", os.pathsep.join(["/nope", str(empty), "/neither"]))
