@@ -67,7 +67,10 @@ def unguarded_delete(resource: Resource, production: Sequence[str] = PRODUCTION)
     stack = resource.urn.split("::")[0].rpartition(":")[2]
     if not any(fnmatch.fnmatchcase(stack, pattern) for pattern in production):
         return None
-    return f"forceDelete is on in the production stack {stack}; set it only for the one delete that needs it"
+    return (
+        f"forceDelete is on in the production stack {stack}; take it out again, or, where a delete has to take running"
+        " dev environments along, run that one update without this policy pack"
+    )
 
 
 def too_wide_pod_security(resources: Iterable[Resource]) -> dict[str, str]:

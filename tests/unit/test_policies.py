@@ -77,6 +77,12 @@ def test_force_delete_is_found_in_production_stacks(stack: str, force: bool, fou
     assert bool(unguarded_delete(resource)) is found
 
 
+def test_the_way_on_past_the_deletion_guard_is_one_that_the_pack_lets_through() -> None:
+    found = unguarded_delete(child(ENVIRONMENTS, "eu-environments", {"forceDelete": True}, stack="prod"))
+    assert found
+    assert found.endswith("run that one update without this policy pack")
+
+
 def test_which_stacks_are_production_can_be_configured() -> None:
     resource = child(ENVIRONMENTS, "eu-environments", {"forceDelete": True}, stack="live")
     assert unguarded_delete(resource, ["live"])
