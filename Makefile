@@ -23,6 +23,7 @@ help: ## List the targets and what steers them
 	@echo '  CODECANVAS_CACHE           where tools and local clusters are kept, instead of the cache folder of the user'
 	@echo '  CODECANVAS_KUBECONFIG      a cluster of your own for `make up`, instead of the local one'
 	@echo '  CODECANVAS_TOOL_<NAME>     an executable to use, as in CODECANVAS_TOOL_PULUMI=/usr/bin/pulumi'
+	@echo '  ARGS, ARGS_STOP            for `make bench`: options of its rounds, and of its stops of dev environments'
 	@echo '  WORKERS                    how many test files run at a time (3)'
 	@echo '  CODECANVAS_STAND_INS=1     take the stand-ins of tools/standin even where the real tools can be had'
 	@echo '  CODECANVAS_OFFLINE=1       do not even try to download official releases'
@@ -94,6 +95,7 @@ bench-quick: tools ## The same with 3 platforms and one round, in less than 3 mi
 	@rm -f .cache/bench-quick.jsonl
 	@$(PY) -m tests.bench run --results .cache/bench-quick.jsonl --sizes 3 --rounds 1
 	@$(PY) -m tests.bench show --results .cache/bench-quick.jsonl
+	@rm -f .cache/bench-quick.jsonl
 
 bench-report: $(READY) ## Write tables and plot of docs/performance.md from the results
 	@$(PY) -m tests.bench report
@@ -131,6 +133,6 @@ doctor: $(READY) ## Say what is here, what would be downloaded or built, and wha
 	@$(PY) -m tools doctor
 
 clean: ## Remove what these commands made in the checkout; the cache (see doctor) stays
-	@echo 'clean: .venv and the tools'"'"' caches'
-	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist build
-	@find $(SOURCES) examples -name __pycache__ -type d -prune -exec rm -rf {} +
+	@echo 'clean: .venv, .cache and the tools'"'"' caches'
+	@rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist build
+	@find $(SOURCES) examples policies -name __pycache__ -type d -prune -exec rm -rf {} +
