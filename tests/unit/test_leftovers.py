@@ -20,7 +20,7 @@ OWNER = "organization/codecanvas/prod"
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     made = FakeCluster()
-    monkeypatch.setattr(made, "discover", lambda: [CONFIG_MAP, SERVICE_ACCOUNT, POD_TEMPLATE])
+    monkeypatch.setattr(made, "discover", lambda: [CONFIG_MAP, CLAIM, SERVICE_ACCOUNT, POD_TEMPLATE])
     return made
 
 

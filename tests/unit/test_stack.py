@@ -47,7 +47,6 @@ def program(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     outputs = {**{name: f"the {name}" for name in OUTPUTS}, "connection": Known(CHECKS)}
     monkeypatch.setattr(stack, "ComputingPlatform", lambda _name, args: SimpleNamespace(args=args, **outputs))
     monkeypatch.setattr(stack, "_outlast_failures", lambda: None)
-    monkeypatch.setattr(stack, "_seal", lambda args: args)
     monkeypatch.setattr("signal.signal", lambda *_: None)
     monkeypatch.setattr("resource.setrlimit", lambda *limits: seen.limits.append(limits))
     monkeypatch.setattr(pulumi, "export", seen.exports.__setitem__)
