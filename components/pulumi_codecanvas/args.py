@@ -13,8 +13,8 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import urlsplit
 
-from .chart_values import DEFAULT_CHART, derive_instance_id, owned_key_faults
-from .checks import (
+from pulumi_codecanvas.chart_values import DEFAULT_CHART, derive_instance_id, owned_key_faults
+from pulumi_codecanvas.checks import (
     annotation_faults,
     as_whole,
     dns_label_faults,
@@ -25,15 +25,22 @@ from .checks import (
     suggest,
     type_name,
 )
-from .connection import DEFAULT_TOKEN_VERSION, LOCAL_CHART, brought_faults, chart_faults, contradictions, values_faults
-from .errors import Fault, InvalidArgumentsError
-from .freeze import freeze_faults
-from .hardening import limits_faults, pod_security_faults, quota_faults, service_account_faults
-from .keys import private_key_faults
-from .plain_values import read_plain
-from .pod_template import PodTemplate, load_pod_template
-from .snippet import parse_snippet
-from .storage import storage_faults
+from pulumi_codecanvas.connection import (
+    DEFAULT_TOKEN_VERSION,
+    LOCAL_CHART,
+    brought_faults,
+    chart_faults,
+    contradictions,
+    values_faults,
+)
+from pulumi_codecanvas.errors import Fault, InvalidArgumentsError
+from pulumi_codecanvas.freeze import freeze_faults
+from pulumi_codecanvas.hardening import limits_faults, pod_security_faults, quota_faults, service_account_faults
+from pulumi_codecanvas.keys import private_key_faults
+from pulumi_codecanvas.plain_values import read_plain
+from pulumi_codecanvas.pod_template import PodTemplate, load_pod_template
+from pulumi_codecanvas.snippet import parse_snippet
+from pulumi_codecanvas.storage import storage_faults
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,6 +13,7 @@ from typing import Any
 
 from pulumi_codecanvas.checks import join_path, type_name
 from pulumi_codecanvas.errors import Fault, InvalidArgumentsError
+from pulumi_codecanvas.helm_values import merge_values
 
 DEFAULT_CHART = "oci://public.registry.jetbrains.space/p/codecanvas/release-charts/codecanvas-operator"
 """Where the operator's chart is expected. The public guides give the application's chart as
@@ -99,16 +100,6 @@ def operator_values(
         }
     }
     return merge_values(values, ours)
-
-
-def merge_values(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge two value mappings deeply, as Helm does: mappings join, anything else is replaced by `over`."""
-    merged = dict(base)
-    for key, value in over.items():
-        below = merged.get(key)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        merged[key] = merge_values(below or {}, value) if both else value
-    return merged
 
 
 def owned_key_faults(values: object) -> list[Fault]:

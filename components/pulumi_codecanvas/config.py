@@ -6,13 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .args import SECRET_ARGUMENTS, PlatformArgs, check_args, from_camel, sketch_args, to_camel, twofold_faults
-from .checks import dns_subdomain_faults, join_path, suggest
-from .connection import Place, place_of_args, place_of_snippet
-from .errors import Fault, InvalidArgumentsError
-from .kubeconfig import is_path
-from .snippet import parse_snippet
-from .storage import storage_name
+from pulumi_codecanvas.args import (
+    SECRET_ARGUMENTS,
+    PlatformArgs,
+    check_args,
+    from_camel,
+    sketch_args,
+    to_camel,
+    twofold_faults,
+)
+from pulumi_codecanvas.checks import dns_subdomain_faults, join_path, suggest
+from pulumi_codecanvas.connection import Place, place_of_args, place_of_snippet
+from pulumi_codecanvas.errors import Fault, InvalidArgumentsError
+from pulumi_codecanvas.kubeconfig import is_path
+from pulumi_codecanvas.snippet import parse_snippet
+from pulumi_codecanvas.storage import storage_name
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,16 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .chart_values import DEFAULT_CHART, DEFAULT_CHART_VERSION, DEFAULT_RELEASE_NAME, owned_key_faults
-from .errors import Fault
-from .freeze import freeze_faults
-from .snippet import BAD_NAMESPACE, BAD_VERSION, PATHS_START, exists, is_address, is_namespace, is_version
+from pulumi_codecanvas.chart_values import DEFAULT_CHART, DEFAULT_CHART_VERSION, DEFAULT_RELEASE_NAME, owned_key_faults
+from pulumi_codecanvas.errors import Fault
+from pulumi_codecanvas.freeze import freeze_faults
+from pulumi_codecanvas.snippet import BAD_NAMESPACE, BAD_VERSION, exists, is_address, is_namespace, is_version
+from pulumi_codecanvas.snippet_values import PATHS_START
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .args import PlatformArgs
-    from .snippet import Snippet
+    from pulumi_codecanvas.args import PlatformArgs
+    from pulumi_codecanvas.snippet import Snippet
 
 
 DEFAULT_TIMEOUT = 600

@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
@@ -79,12 +80,12 @@ def read_values(content: bytes) -> dict[str, Json]:
     return values
 
 
-def merge_values(base: dict[str, Json], override: dict[str, Json]) -> dict[str, Json]:
+def merge_values(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
     """Merge as Helm merges one values file over another: maps deeply, all else replaced, nulls kept."""
     merged = dict(base)
     for name, value in override.items():
         old = merged.get(name)
-        merged[name] = merge_values(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        merged[name] = merge_values(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return merged
 
 

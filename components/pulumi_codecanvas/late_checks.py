@@ -10,6 +10,7 @@ from pulumi_codecanvas import chart_values
 from pulumi_codecanvas.args import respell, to_camel
 from pulumi_codecanvas.connection import contradictions, values_faults
 from pulumi_codecanvas.errors import Fault, InvalidArgumentsError
+from pulumi_codecanvas.helm_values import merge_values
 from pulumi_codecanvas.hooks import settle_hooks
 from pulumi_codecanvas.keys import private_key_faults, public_key_pem
 from pulumi_codecanvas.plain_values import read_plain
@@ -59,7 +60,7 @@ async def merged_values(platform_name: str, snippet: Snippet, values: Mapping[st
     """Merge the user's values over a snippet's, after the checks that plain ones got earlier."""
     plain, faults = read_plain("values", values)
     await _refuse(platform_name, [*faults, *values_faults(values)])
-    return chart_values.merge_values(snippet.values, plain)
+    return merge_values(snippet.values, plain)
 
 
 def public_half(private_key: str | None) -> str | None:

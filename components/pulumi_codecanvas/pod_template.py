@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pulumi_codecanvas.errors import InvalidArgumentsError
-from pulumi_codecanvas.manifests import WORKER_CONTAINER, object_metadata
+from pulumi_codecanvas.manifests import object_metadata
 from pulumi_codecanvas.pod_checks import drop_foreign_fields, find_worker, pod_faults
 from pulumi_codecanvas.pod_source import read_source
 from pulumi_codecanvas.pod_values import normalise
@@ -20,17 +20,6 @@ from pulumi_codecanvas.strict_yaml import dump_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-__all__ = [
-    "IMAGE_PLACEHOLDER",
-    "WORKER_CONTAINER",
-    "PodTemplate",
-    "load_pod_template",
-    "pod_template_object",
-    "render_yaml",
-    "shared_claims",
-    "worker_pod",
-]
 
 IMAGE_PLACEHOLDER = "codecanvas.invalid/assigned-by-codecanvas:placeholder"
 """Stands where CodeCanvas puts the worker's image later: the API server asks for an image in every container.

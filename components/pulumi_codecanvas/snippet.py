@@ -12,10 +12,11 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pulumi_codecanvas.checks import LABEL_LENGTH, RELEASE_NAME_LENGTH, dns_label_faults, release_name_faults
 from pulumi_codecanvas.errors import Fault, InvalidArgumentsError
 from pulumi_codecanvas.helm_flags import Invocation, read_invocation
 from pulumi_codecanvas.shell_words import PASTE_THE_COMMAND, Word, split_command
-from pulumi_codecanvas.snippet_values import read_snippet_values
+from pulumi_codecanvas.snippet_values import PATHS_START, SCHEME, read_snippet_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
 
 MAX_FAULTS = 10
 """How many faults are shown at most; a text that has more is no snippet."""
-MAX_RELEASE_NAME = 53
-"""The longest release name that Helm takes."""
-MAX_NAMESPACE = 63
-"""The longest namespace name that Kubernetes takes."""
 MAX_VERSION = 200
 """The longest version constraint that is read."""
 
@@ -36,10 +33,7 @@ _OTHER_COMMANDS = frozenset(
     ("create", "dependency", "get", "history", "lint", "list", "package", "plugin", "pull", "push", "registry")
 ) | frozenset(("repo", "rollback", "search", "show", "status", "template", "test", "uninstall", "verify", "version"))
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
-_RELEASE = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
-_NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?")
 _CHART_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)*")
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _ADDRESS = re.compile(r"([a-z]+)://[^/?#@\s]+(?:/[^?#\s]*)?")
 _VERSION_OPERATOR = re.compile(r"([<>=!~^])[ \t]+")
 _VERSION_SEPARATOR = re.compile(r"\s*\|\|\s*|\s*,\s*|\s+-\s+|\s+")
@@ -52,13 +46,12 @@ _DURATION_PART = re.compile(r"([0-9.]+)([a-z\u00b5\u03bc]+)")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "\u00b5s": 1e-6, "\u03bcs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
 _MAX_SECONDS = 24 * 3600
 
-PATHS_START = "paths start from the directory of the Pulumi program"
 BAD_VERSION = "is neither a version nor a version constraint"
 _BAD_REPOSITORY = (
     "is not a plain https:// address of a chart repository; it may hold no login and no query, and the chart of an "
     "OCI registry is given whole, as oci://..."
 )
-BAD_NAMESPACE = f"is no namespace name: at most {MAX_NAMESPACE} lower-case letters, digits and '-'"
+BAD_NAMESPACE = f"is no namespace name: at most {LABEL_LENGTH} lower-case letters, digits and '-'"
 _BAD_TIMEOUT = "is not a time such as 10m or 300s, of at most 24h"
 
 
@@ -211,8 +204,8 @@ class _Reader:
         return None
 
     def check_release(self, release: str) -> None:
-        if len(release) > MAX_RELEASE_NAME or not _RELEASE.fullmatch(release):
-            remedy = f"it has at most {MAX_RELEASE_NAME} lower-case letters, digits, '-' and '.'"
+        if release_name_faults("", release):
+            remedy = f"it has at most {RELEASE_NAME_LENGTH} lower-case letters, digits, '-' and '.'"
             self.faults.append(Fault("", "the first argument is no release name", remedy))
 
     def check_chart(self, chart: str) -> None:
@@ -223,7 +216,7 @@ class _Reader:
     def find_chart_fault(self, chart: str) -> tuple[str, str] | None:
         """Give cause and remedy of what is wrong with the chart."""
         has_repository = self.invocation.read_last("repo") is not None
-        if _SCHEME.match(chart):
+        if SCHEME.match(chart):
             return _find_address_fault(chart, has_repository)
         if exists(self.base_dir, chart):
             return None
@@ -261,7 +254,7 @@ def _is_repository(text: str) -> bool:
 
 def is_namespace(text: str) -> bool:
     """Tell whether a text can name a namespace."""
-    return len(text) <= MAX_NAMESPACE and _NAMESPACE.fullmatch(text) is not None
+    return not dns_label_faults("", text)
 
 
 def _is_duration(text: str) -> bool:

@@ -25,13 +25,13 @@ MAX_VALUES_FILES = 20
 """How many values files are read at most."""
 
 _MAX_PLAIN_NUMBER = 999_999
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _PLACEHOLDER = re.compile(
     r"<[^<>]*>|%[A-Z_][A-Z0-9_]*%|\.{3,}|\u2026|\*{3,}|x{3,}"
     r"|(?:your|insert|paste)[ _-](?:the[ _-])?(?:generated[ _-])?token(?:[ _-]here)?|token[ _-]here",
     re.IGNORECASE,
 )
-_START = "paths start from the directory of the Pulumi program"
+PATHS_START = "paths start from the directory of the Pulumi program"
 
 
 def read_snippet_values(invocation: Invocation, base_dir: Path) -> tuple[dict[str, Json], list[Fault]]:
@@ -117,16 +117,16 @@ class _Reader:
             raise _FileError("is not UTF-8 text") from None
 
     def read_bytes(self, path: str) -> bytes:
-        if path.strip() == "-" or _SCHEME.match(path):
+        if path.strip() == "-" or SCHEME.match(path):
             raise _FileError("is not on this machine", "save it beside the Pulumi program and give its path")
         target = self.base_dir / path
         try:
             if not target.is_file():
-                raise _FileError("does not exist", _START)
+                raise _FileError("does not exist", PATHS_START)
             with target.open("rb") as file:
                 content = file.read(MAX_FILE_BYTES + 1)
         except (OSError, ValueError):
-            raise _FileError("cannot be opened", f"check its path and permissions; {_START}") from None
+            raise _FileError("cannot be opened", f"check its path and permissions; {PATHS_START}") from None
         if len(content) > MAX_FILE_BYTES:
             raise _FileError(f"is larger than {MAX_FILE_BYTES // 1024} KiB")
         return content

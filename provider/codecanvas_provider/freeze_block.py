@@ -14,7 +14,8 @@ from codecanvas_provider.cluster import POD, POLICY, POLICY_BINDING, QUOTA, Refu
 from codecanvas_provider.waiting import Deadline, in_thread, pause
 from pulumi_codecanvas.errors import ClusterError
 from pulumi_codecanvas.freeze import QUOTA_NAME, freeze_name, freeze_policy, freeze_quota, is_freeze_denial
-from pulumi_codecanvas.pod_template import IMAGE_PLACEHOLDER, WORKER_CONTAINER
+from pulumi_codecanvas.manifests import WORKER_CONTAINER
+from pulumi_codecanvas.pod_template import IMAGE_PLACEHOLDER
 
 if TYPE_CHECKING:
     from codecanvas_provider.cluster import Cluster, Kind

@@ -8,7 +8,7 @@ from codecanvas_provider.cluster import NODE, POD, Refused, Unreachable
 from codecanvas_provider.times import now, parse_time
 from codecanvas_provider.waiting import Deadline, in_thread, pause, settle
 from pulumi_codecanvas.errors import ClusterError
-from pulumi_codecanvas.pod_template import WORKER_CONTAINER
+from pulumi_codecanvas.manifests import WORKER_CONTAINER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

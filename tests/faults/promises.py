@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -72,9 +72,3 @@ def assert_sealed(stack: Stack, admin: Cluster, namespace: str) -> None:
     texts += [path.read_text(errors="replace") for path in stack.stack_files()]
     for text in texts:
         assert not any(needle in text for needle in needles)
-
-
-def resource_urn(stack: Stack, name: str) -> str:
-    """Give the URN of a resource in the state."""
-    found: list[dict[str, Any]] = [entry for entry in stack.state() if entry["urn"].endswith(f"::{name}")]
-    return str(found[0]["urn"])

@@ -12,6 +12,7 @@ import yaml
 
 from tests.support.languages import run_tool
 from tests.support.stack import CHECKOUT, Stack
+from tools.pins import PULUMI_VERSION
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +36,7 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     uv = (sys.executable, "-m", "uv")
     offline = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
     run_tool(*uv, "venv", "--python", sys.executable, "venv", folder=folder, environment=offline)
-    install = (*uv, "pip", "install", "--python", "venv", "pip", "pulumi==3.259.0", "-r", "requirements.txt")
+    install = (*uv, "pip", "install", "--python", "venv", "pip", f"pulumi=={PULUMI_VERSION}", "-r", "requirements.txt")
     run_tool(*install, folder=folder, environment=offline)
     return folder
 

@@ -15,6 +15,7 @@ import yaml
 from codecanvas_provider import schema
 from tests.support.stack import CHECKOUT, PROJECT
 from tools.cache import cache_dir, locked
+from tools.pins import PULUMI_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,5 +108,5 @@ def _make_virtualenv(source: Path, folder: Path, environment: Mapping[str, str])
     offline = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
     run_tool(*uv, "venv", "--python", sys.executable, "venv", folder=folder, environment=offline)
     # Pulumi's language host asks pip what is installed.
-    install = (*uv, "pip", "install", "--python", "venv", "pip", "pulumi==3.259.0", "-r", "requirements.txt")
+    install = (*uv, "pip", "install", "--python", "venv", "pip", f"pulumi=={PULUMI_VERSION}", "-r", "requirements.txt")
     run_tool(*install, folder=folder, environment=offline)

@@ -14,11 +14,11 @@ from pulumi_codecanvas.chart_values import (
     InstanceType,
     application_values,
     derive_instance_id,
-    merge_values,
     operator_values,
     owned_key_faults,
 )
 from pulumi_codecanvas.errors import InvalidArgumentsError
+from pulumi_codecanvas.helm_values import merge_values
 
 
 class Secret:

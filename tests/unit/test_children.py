@@ -14,7 +14,7 @@ from pulumi_codecanvas import ComputingPlatform
 from pulumi_codecanvas.args import check_args
 from pulumi_codecanvas.children import features_of
 from pulumi_codecanvas.hooks import Hooks
-from tests.support.mocked_engine import Seen, mocked_engine
+from tests.support.mocked_engine import IDENTITY, Seen, mocked_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -264,3 +264,17 @@ def test_rights_are_asked_for_what_is_switched_on_and_nothing_else(
     found = features_of(check_args("eu", {"server_url": URL, **arguments}, base_dir=tmp_path))
     assert [feature for feature in found if feature not in features] == ALWAYS
     assert [feature for feature in found if feature not in ALWAYS] == features
+
+
+def test_only_what_is_in_the_cluster_of_a_given_kubeconfig_is_made_anew_in_another(seen: Seen) -> None:
+    declare(**EVERYTHING, kubeconfig="kubeconfig-text")
+    told = {name: request.replacement_trigger.string_value for name, request in seen.requests.items()}
+    in_cluster = {name for name, request in seen.requests.items() if request.type.startswith("kubernetes:")}
+    assert {name for name, identity in told.items() if identity == IDENTITY} == in_cluster
+    assert {told[name] for name in told.keys() - in_cluster} == {""}
+
+
+def test_with_an_ambient_kubeconfig_nothing_asks_for_the_clusters_identity(seen: Seen) -> None:
+    declare(**EVERYTHING)
+    assert not any(request.replacement_trigger.string_value for request in seen.requests.values())
+    assert "identifyCluster" not in seen.inputs("codecanvas:index:ConnectionKey")

@@ -36,7 +36,9 @@ from codecanvas_provider.inputs import Field
 from codecanvas_provider.resource import UNKNOWN, Context, CustomResource, Diff, PartialFailure
 from codecanvas_provider.server import Servicer, make_server
 from pulumi_codecanvas.errors import ClusterError, Fault, InvalidArgumentsError
+from pulumi_codecanvas.resources import KUBERNETES_VERSION
 from pulumi_codecanvas.version import VERSION
+from tools.pins import KUBERNETES_PLUGIN_VERSION, PULUMI_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -258,6 +260,16 @@ def test_schema_names_the_package_and_its_version(plugin: Plugin) -> None:
 def test_one_version_everywhere() -> None:
     project = Path(__file__).parents[2].joinpath("pyproject.toml").read_text(encoding="utf-8")
     assert f'\nversion = "{VERSION}"\n' in project
+
+
+def test_what_belongs_together_is_pinned_to_one_version_everywhere() -> None:
+    root = Path(__file__).parents[2]
+    project = root.joinpath("pyproject.toml").read_text(encoding="utf-8")
+    assert KUBERNETES_VERSION == KUBERNETES_PLUGIN_VERSION
+    assert set(re.findall(r'"pulumi-kubernetes==([^"]+)"', project)) == {KUBERNETES_PLUGIN_VERSION}
+    assert re.findall(r'"pulumi==([^"]+)"', project) == [PULUMI_VERSION]
+    package = json.loads(root.joinpath("examples/typescript/package.json").read_text(encoding="utf-8"))
+    assert package["dependencies"]["@pulumi/pulumi"] == PULUMI_VERSION
 
 
 def test_check_completes_inputs_and_keeps_secrets_marked(plugin: Plugin) -> None:
