@@ -114,7 +114,7 @@ def test_adopted_namespace_stays_with_foreign_objects(stack: Stack, admin: Clust
     stack.set("adopted", namespace=namespace)
     refused = stack.up(ok=False).text
     assert "already exists" in refused
-    assert "create_namespace" in refused or "createNamespace" in refused
+    assert "createNamespace" in refused
     stack.set("adopted", createNamespace=False)
     stack.up()
     stack.destroy()

@@ -128,9 +128,11 @@ def test_a_namespace_that_waits_for_its_deletion_is_not_taken_for_somebody_elses
     refused = stack.up(ok=False).errors
     assert f"the Namespace {name} exists already and is this stack's and not empty" in refused
     assert "finish the move" in refused
-    assert "create_namespace" not in refused
+    # Whoever takes the error for that of a lost state is stopped: the state has the namespace, and would delete it.
+    stack.set(name, createNamespace=False)
+    assert f"this stack made namespace {name} and would delete it" in stack.up(ok=False).errors
     assert place.claims() == claims
-    stack.set(name, namespace=f"{name}-2")
+    stack.set(name, namespace=f"{name}-2", createNamespace=None)
     stack.up()
 
 

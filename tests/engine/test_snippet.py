@@ -219,7 +219,7 @@ def test_a_program_s_secret_output_is_read_like_plain_text(
         name = unique("program")
         stack.config = {"codecanvas:name": name, "codecanvas:snippet": stack.seal(write_snippet(name, FIRST)[:-20])}
         broken = stack.preview(ok=False)
-        assert "connection_snippet: line 3: a quotation mark is never closed" in broken.errors
+        assert "connectionSnippet: line 3: a quotation mark is never closed" in broken.errors
         stack.config["codecanvas:snippet"] = stack.seal(write_snippet(name, FIRST))
         stack.config["codecanvas:values"] = {"operator": {"targetNamespace": "elsewhere"}}
         assert "comes from the connection snippet" in stack.preview(ok=False).errors
@@ -227,7 +227,7 @@ def test_a_program_s_secret_output_is_read_like_plain_text(
         shown = stack.preview("--diff").stdout
         assert f'"{name}"' in shown
         (program / "snippet.txt").write_text(FIRST * 25_000)
-        assert "connection_snippet: the text is longer than 64 KiB" in stack.preview(ok=False).errors
+        assert "connectionSnippet: the text is longer than 64 KiB" in stack.preview(ok=False).errors
         (program / "snippet.txt").unlink()
         # As config, a megabyte does not even reach the program.
         stack.config["codecanvas:snippet"] = stack.seal(FIRST * 25_000)
