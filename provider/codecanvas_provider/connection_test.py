@@ -266,11 +266,10 @@ class ConnectionTest(CustomResource):
         found = {check.name: check for check in await run_checks(context, target)}
         short, moment = (Deadline(min(seconds, deadline.left)) for seconds in (self._short_patience, _MOMENT))
         waits: dict[Patience, Deadline] = {"none": Deadline(0), "short": short, "long": deadline}
-        wait = self._pace.first
+        pauses = self._pace.pauses()
         while waiting := _worth_waiting_for(found.values(), waits, moment):
             await context.status(f"testing the connection: waiting for {', '.join(waiting)}")
-            await pause(context, wait)
-            wait = min(self._pace.longest, wait * 1.5)
+            await pause(context, next(pauses))
             names = None if REACHABLE in waiting else frozenset(waiting)
             again = await run_checks(context, target, names=names)
             if names is not None and again[0].name == REACHABLE:

@@ -150,7 +150,7 @@ async def release_holders(
 
     """
     deadline = Deadline(timeout)
-    wait = pace.first
+    pauses = pace.pauses()
     forbidden: set[str] = set()
     while True:
         holders = await in_thread(context, find_holders, cluster, namespace)
@@ -170,8 +170,7 @@ async def release_holders(
                 " it goes on from here",
             )
         await context.status(f"waiting for what finalizers hold: {join_names(str(holder) for holder in waiting)}")
-        await pause(context, wait)
-        wait = min(pace.longest, wait * 1.5)
+        await pause(context, next(pauses))
 
 
 async def await_end(

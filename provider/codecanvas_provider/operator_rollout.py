@@ -143,7 +143,7 @@ async def ensure_current_key(
     if not restarted:
         return []
     deadline = Deadline(timeout)
-    wait = pace.first
+    pauses = pace.pauses()
     while True:
         workloads = await in_thread(context, list_workloads, cluster, namespace, release)
         waiting = [workload for workload in workloads if workload.title in restarted and not workload.is_ready]
@@ -159,8 +159,7 @@ async def ensure_current_key(
                 "mend this, then run `pulumi up` again",
             )
         await context.status(f"restarting the operator onto its new key: waiting for {waiting[0].title}")
-        await pause(context, wait)
-        wait = min(pace.longest, wait * 1.5)
+        await pause(context, next(pauses))
 
 
 def _record_or_restart(cluster: Cluster, namespace: str, release: str, fingerprint: str) -> list[str]:

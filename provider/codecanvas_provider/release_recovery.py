@@ -212,7 +212,7 @@ class ReleaseRecovery:
 
     async def _recover(self, context: Context, case: _Case) -> str:
         told = False
-        wait = self._pace.first
+        pauses = self._pace.pauses()
         while True:
             record = await in_thread(context, case.newest)
             # A plain update of a finished release is Helm's own business.
@@ -227,8 +227,7 @@ class ReleaseRecovery:
             if not told:
                 told = True
                 await context.log(_explain_wait(case, record, left))
-            await pause(context, min(wait, left))
-            wait = min(self._pace.longest, wait * 1.5)
+            await pause(context, min(next(pauses), left))
 
 
 def _explain_wait(case: _Case, record: _Record, left: float) -> str:

@@ -86,7 +86,7 @@ async def delete_claims(
 
     """
     deadline = Deadline(timeout)
-    wait = pace.first
+    pauses = pace.pauses()
     disks: set[str] = set()
     while True:
         claims = await in_thread(context, list_claims, cluster, namespace)
@@ -109,13 +109,12 @@ async def delete_claims(
         await context.status(f"deleting volumes: {len(ours)} left")
         if deadline.passed:
             raise await in_thread(context, _explain_left, cluster, namespace, ours, timeout)
-        await pause(context, wait)
-        wait = min(pace.longest, wait * 1.5)
+        await pause(context, next(pauses))
 
 
 async def _await_disks(context: Context, cluster: Cluster, names: set[str], deadline: Deadline, pace: Pace) -> None:
     """Wait until the storage driver has deleted the disks of claims that are gone."""
-    wait = pace.first
+    pauses = pace.pauses()
     while names:
         found = await settle(
             (in_thread(context, _find_disk, cluster, name) for name in names), at_a_time=_DELETES_AT_A_TIME
@@ -135,8 +134,7 @@ async def _await_disks(context: Context, cluster: Cluster, names: set[str], dead
                 + "\n".join(lines)
                 + "\nsee that the storage driver deletes them while it is still there, then run the command again"
             )
-        await pause(context, wait)
-        wait = min(pace.longest, wait * 1.5)
+        await pause(context, next(pauses))
 
 
 def _find_disk(cluster: Cluster, name: str) -> dict[str, Any] | None:

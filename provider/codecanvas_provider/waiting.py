@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from pulumi_codecanvas.errors import CodeCanvasError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
 
     from codecanvas_provider.resource import Context
 
@@ -45,6 +45,13 @@ class Pace:
     confirm: float = 0.3
     probe: float = 0.2
     probe_timeout: float = 30.0
+
+    def pauses(self) -> Iterator[float]:
+        """Give the waits between looks, without end: each half as long again as the last, up to the longest."""
+        wait = self.first
+        while True:
+            yield wait
+            wait = min(self.longest, wait * 1.5)
 
 
 class Cancelled(CodeCanvasError):  # noqa: N818 - the user's own wish is no error

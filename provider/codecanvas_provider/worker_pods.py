@@ -105,7 +105,7 @@ async def stop_worker_pods(
     """
     stopper = _Stopper(context, cluster, namespace, finished=finished, pace=pace)
     deadline = Deadline(timeout)
-    wait = pace.first
+    pauses = pace.pauses()
     empty = 0
     while True:
         pods = await stopper.look(deadline)
@@ -117,8 +117,7 @@ async def stop_worker_pods(
             return len(stopper.seen)
         if pods and deadline.passed:
             raise await stopper.give_up(pods, platform, timeout)
-        await pause(context, pace.confirm if empty else wait)
-        wait = min(pace.longest, wait * 1.5)
+        await pause(context, pace.confirm if empty else next(pauses))
 
 
 class _Stopper:

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 import time
 
 import pytest
 
 from codecanvas_provider.resource import Context
-from codecanvas_provider.waiting import Cancelled, Deadline, in_thread, pause, settle
+from codecanvas_provider.waiting import Cancelled, Deadline, Pace, in_thread, pause, settle
 
 
 def test_a_request_to_stop_does_not_wait_for_a_blocking_call() -> None:
@@ -75,3 +76,7 @@ def test_a_deadline_passes() -> None:
     assert not Deadline(60).passed
     assert 59 < Deadline(60).left <= 60
     assert Deadline(0).passed
+
+
+def test_pauses_grow_up_to_the_longest_and_never_end() -> None:
+    assert list(itertools.islice(Pace(first=1.0, longest=3.0).pauses(), 6)) == [1.0, 1.5, 2.25, 3.0, 3.0, 3.0]
