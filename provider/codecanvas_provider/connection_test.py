@@ -21,6 +21,7 @@ from codecanvas_provider.namespaces import require_namespace
 from codecanvas_provider.operator_rollout import ensure_current_key
 from codecanvas_provider.resource import CustomResource, Diff, PartialFailure, holds_unknown
 from codecanvas_provider.waiting import Cancelled, Deadline, Pace, in_thread, pause
+from codecanvas_provider.workloads import one_line
 from pulumi_codecanvas.errors import ClusterError
 from pulumi_codecanvas.pod_template import pod_template_object
 
@@ -46,6 +47,7 @@ SHORT_PATIENCE = 30.0
 """Seconds that a check may take to come true where moments should do."""
 
 _MOMENT = 5.0
+_REASON_LENGTH = 200
 
 _TRIAL = "codecanvas-preview"
 _NOT_FOUND = 404
@@ -268,7 +270,8 @@ class ConnectionTest(CustomResource):
         waits: dict[Patience, Deadline] = {"none": Deadline(0), "short": short, "long": deadline}
         pauses = self._pace.pauses()
         while waiting := _worth_waiting_for(found.values(), waits, moment):
-            await context.status(f"testing the connection: waiting for {', '.join(waiting)}")
+            reasons = ", ".join(f"{name} ({one_line(found[name].message, _REASON_LENGTH)})" for name in waiting)
+            await context.status(f"testing the connection: waiting for {reasons}")
             await pause(context, next(pauses))
             names = None if REACHABLE in waiting else frozenset(waiting)
             again = await run_checks(context, target, names=names)

@@ -71,6 +71,12 @@ async def _drop(urn: str, message: str, severity: Severity, *, ephemeral: bool) 
     """Show nothing: the sink of a context that no engine stands behind."""
 
 
+class _Row:
+    """What stands on the resource's row in the engine's display."""
+
+    text = ""
+
+
 @dataclass(frozen=True)
 class Context:
     """The circumstances of one operation.
@@ -89,14 +95,20 @@ class Context:
     timeout: float | None = None
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     sink: LogSink = _drop
+    _row: _Row = field(default_factory=_Row, init=False, repr=False, compare=False)
 
     async def log(self, message: str, severity: Severity = "info") -> None:
         """Show a message that stays in the output of the command."""
         await self.sink(self.urn, message, severity, ephemeral=False)
 
     async def status(self, message: str) -> None:
-        """Show progress on the resource's own row for as long as the operation runs."""
-        await self.sink(self.urn, message, "info", ephemeral=True)
+        """Show progress on the resource's own row for as long as the operation runs.
+
+        What stands there already is not shown again: where the display is no terminal, each text is a line of its own.
+        """
+        if message != self._row.text:
+            self._row.text = message
+            await self.sink(self.urn, message, "info", ephemeral=True)
 
 
 class PartialFailure(CodeCanvasError):  # noqa: N818 - the resource exists, so it is no plain error
@@ -112,9 +124,10 @@ class PartialFailure(CodeCanvasError):  # noqa: N818 - the resource exists, so i
 
 
 class CustomResource(ABC):
-    """One resource type. Instances hold no state between calls: several calls run side by side.
+    """One resource type; its one instance serves every resource of the type, several calls side by side.
 
-    Every method must be quick or await; blocking work belongs in `asyncio.to_thread`.
+    What an instance remembers between calls, it knows of this run of the engine alone; the rest is in inputs and
+    outputs. Every method must be quick or await; blocking work belongs in `waiting.in_thread`.
     """
 
     token: ClassVar[str]

@@ -131,7 +131,6 @@ class _Stopper:
         self.pace = pace
         self.seen: set[str] = set()
         self.refusals: dict[str, ClusterError] = {}
-        self.shown = ""
 
     async def look(self, deadline: Deadline) -> list[dict[str, Any]]:
         """Give the worker pods; wait for a cluster that does not answer."""
@@ -166,10 +165,7 @@ class _Stopper:
         return await in_thread(self.context, self.cluster.delete, POD, name_of(pod), self.namespace, uid=_uid(pod))
 
     async def show_progress(self, pods: Sequence[dict[str, Any]]) -> None:
-        text = f"stopping dev environments: {len(pods)} of {len(self.seen)} still running"
-        if text != self.shown:
-            self.shown = text
-            await self.context.status(text)
+        await self.context.status(f"stopping dev environments: {len(pods)} of {len(self.seen)} still running")
 
     async def give_up(self, pods: Sequence[dict[str, Any]], platform: str, timeout: float) -> StillRunningError:
         """Put together the error that names the survivors."""

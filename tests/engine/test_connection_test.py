@@ -390,7 +390,7 @@ def test_an_operator_that_starts_slowly_is_waited_for(bare: Connection) -> None:
         return outputs
 
     assert failed(run(scenario(), 60)["checks"]) == {}
-    assert "testing the connection: waiting for Operator" in bare.log.progress
+    assert any(text.startswith("testing the connection: waiting for Operator (Depl") for text in bare.log.progress)
 
 
 def test_freezing_and_lifting_a_freeze_pass_the_test(connection: Connection) -> None:

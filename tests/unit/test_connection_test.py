@@ -525,7 +525,11 @@ def test_what_needs_time_to_become_true_is_waited_for(cluster: FakeCluster) -> N
     log = Log()
     _, outputs = run(resource.create(log.context(), make_inputs(timeout=60)))
     assert failed(outputs["checks"]) == {}
-    assert "testing the connection: waiting for Operator" in log.progress
+    assert log.progress == [
+        "testing the connection",
+        f"testing the connection: waiting for Operator (Deployment {NAME}: 0 of 1 pods ready; look at `kubectl describe"
+        f" --namespace ops deployments/{NAME}`)",
+    ]
 
 
 def test_a_cluster_that_is_away_at_first_is_tested_once_it_is_back(cluster: FakeCluster) -> None:
