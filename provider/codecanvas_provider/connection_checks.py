@@ -255,18 +255,18 @@ def _find_workloads(target: Target) -> list[Workload]:
     workloads = target.looks.once(
         "workloads", lambda: list_workloads(target.cluster, target.operator_namespace, target.release)
     )
-    if workloads:
-        return workloads
-    if _newest_revision(target) is None:
+    if not workloads and _newest_revision(target) is None:
         raise _skip("the release is not installed")
-    raise _fail(
-        f"release {target.release} has no Deployment, StatefulSet or DaemonSet in namespace"
-        f" {target.operator_namespace}; run `pulumi up --refresh`, or install the release again"
-    )
+    return workloads
 
 
 def _check_operator(target: Target) -> str:
     workloads = _find_workloads(target)
+    if not workloads:
+        raise _fail(
+            f"release {target.release} has no Deployment, StatefulSet or DaemonSet in namespace"
+            f" {target.operator_namespace}; {_put_back(target)}"
+        )
     for workload in workloads:
         sources = read_sources(target.cluster, target.operator_namespace, workload)
         if sources.missing:
@@ -318,7 +318,7 @@ def _require_key(target: Target, workload: Workload, sources: Sources) -> None:
 
 def _put_back(target: Target) -> str:
     """Say how the release puts back what it once brought; its newest revision, lest an older key comes back."""
-    revision = read_newest_revision(target.cluster, target.operator_namespace, target.release)
+    revision = _newest_revision(target)
     number = f" {revision.number}" if revision else ""
     return (
         f"`helm rollback {target.release}{number} --namespace {target.operator_namespace}` puts it back, then run"
@@ -328,9 +328,10 @@ def _put_back(target: Target) -> str:
 
 def _check_operator_rights(target: Target) -> str:
     """Ask for the least that an operator must be able to do; what else a chart grants is its own affair."""
-    accounts = sorted(
-        {workload.pod_spec.get("serviceAccountName") or "default" for workload in _find_workloads(target)}
-    )
+    workloads = _find_workloads(target)
+    if not workloads:
+        raise _skip("the release has no operator")
+    accounts = sorted({workload.pod_spec.get("serviceAccountName") or "default" for workload in workloads})
     try:
         denied = {account: _denied_verbs(target, account) for account in accounts}
     except Refused as error:
@@ -479,6 +480,9 @@ def _check_quota(target: Target) -> str:
                 f"no room for another volume: ResourceQuota {name_of(quota)} is used up for {join_names(full)};"
                 " raise the quota or delete dev environments"
             )
+    lifted = target.lifting and refusal is not None and is_freeze_denial(refusal, namespace=target.namespace)
+    if refusal is not None and not lifted:
+        raise _skip("not seen: the worker pod is refused before a quota counts")
     return "there is room for another dev environment"
 
 

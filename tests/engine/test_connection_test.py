@@ -176,6 +176,10 @@ def remove_role(connection: Connection) -> None:
     connection.admin.delete(ROLE_BINDING, NAME, connection.namespace)
 
 
+def remove_operator(connection: Connection) -> None:
+    connection.admin.delete(DEPLOYMENT, NAME, connection.operator_namespace)
+
+
 def remove_storage_class(connection: Connection) -> None:
     connection.admin.delete(STORAGE_CLASS, connection.classes)
 
@@ -253,6 +257,7 @@ FAULTS: dict[Callable[[Connection], None], tuple[str, str]] = {
     remove_secret: ("Operator", f"needs Secret {NAME}, which does not exist"),
     put_wrong_key: ("Operator", f"was changed past this stack (Secret/{NAME}/key by kubectl-edit); `helm rollback"),
     upgrade_by_hand: ("Operator", "was upgraded past this stack (to revision 2, tested was 1)"),
+    remove_operator: ("Operator", "has no Deployment, StatefulSet or DaemonSet in namespace"),
     remove_role: ("Operator permissions", f"its Role or RoleBinding is gone; `helm rollback {NAME} 1 --namespace"),
     remove_storage_class: ("Storage class", "does not exist; run `pulumi up --refresh`"),
     remove_snapshot_class: ("Volume snapshot class", "does not exist; run `pulumi up --refresh`"),

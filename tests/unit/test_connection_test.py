@@ -251,6 +251,11 @@ FAULTS: dict[str, tuple[Callable[[FakeCluster], object], str, str]] = {
         "Operator",
         f"needs Secret {NAME}, which does not exist, so it runs until its next restart only; `helm rollback {NAME} 1 ",
     ),
+    "removed operator": (
+        delete("Deployment", "ops", NAME),
+        "Operator",
+        f"has no Deployment, StatefulSet or DaemonSet in namespace ops; `helm rollback {NAME} 1 --namespace ops` puts",
+    ),
     "removed role": (
         lambda cluster: cluster.denied.update({f"system:serviceaccount:ops:{NAME} create pods"}),
         "Operator permissions",
@@ -335,11 +340,6 @@ def test_an_uninstalled_release_fails_and_its_operator_is_not_looked_for(
         "Operator": "the release is not installed",
         "Operator permissions": "the release is not installed",
     }
-
-
-def test_a_release_without_workloads_fails(cluster: FakeCluster, resource: ConnectionTest) -> None:
-    del cluster.objects[("Deployment", "ops", NAME)]
-    assert "has no Deployment, StatefulSet or DaemonSet" in failed(read(resource))["Operator"]
 
 
 def test_a_cluster_that_does_not_answer_skips_the_rest(cluster: FakeCluster, resource: ConnectionTest) -> None:
@@ -444,6 +444,18 @@ def test_a_refresh_tests_what_a_failed_update_wanted(resource: ConnectionTest) -
     found = run(resource.read(Context(), "eu", before, {**make_inputs(), "checks": []}))
     assert found
     assert failed(found[2]["checks"]) == {}
+
+
+def test_room_in_a_quota_is_no_success_where_the_pod_never_gets_to_it(
+    cluster: FakeCluster, resource: ConnectionTest
+) -> None:
+    run(resource.create(Context(), make_inputs()))
+    for refused in ('violates PodSecurity "restricted:latest"', FROZEN):
+        cluster.refuse_pod = lambda _pod, refused=refused: refused
+        checks = {check["name"]: check for check in read(resource)}
+        assert checks["Pod template"]["status"] == "Failed"
+        assert checks["Quota"]["status"] == "Skipped"
+        assert checks["Quota"]["message"] == "not seen: the worker pod is refused before a quota counts"
 
 
 def test_a_quota_that_wants_requests_is_met_in_the_template(cluster: FakeCluster, resource: ConnectionTest) -> None:
