@@ -225,7 +225,8 @@ class Hooks:
             place = {"name": inputs.get("name"), "namespace": inputs.get("namespace")}
             advice = [text.format(**place) for sign, text in _ADVICE.items() if sign in "".join(args.errors or [])]
             for reason in advice or found.get("reasons") or []:
-                pulumi.log.error(str(reason))
+                # Several platforms may fail at a time, and the engine shows this beneath none of them.
+                pulumi.log.error(f"platform {self.stem} (namespace {place['namespace']}): {reason}")
             return False
 
         quiet = pulumi.ResourceHookOptions(ignore_errors=True)

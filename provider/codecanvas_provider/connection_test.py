@@ -256,6 +256,7 @@ class ConnectionTest(CustomResource):
             target.operator_namespace,
             target.release,
             target.fingerprint,
+            platform=target.platform,
             timeout=deadline.left,
             pace=self._pace,
         )

@@ -118,6 +118,7 @@ async def ensure_current_key(
     release: str,
     fingerprint: str,
     *,
+    platform: str,
     timeout: float,
     pace: Pace,
 ) -> list[str]:
@@ -129,6 +130,7 @@ async def ensure_current_key(
         namespace: the release's namespace.
         release: the release's name.
         fingerprint: the key that the release has been given.
+        platform: the platform's name, for messages.
         timeout: seconds until the wait for restarted pods is given up.
         pace: how often to look.
 
@@ -154,8 +156,8 @@ async def ensure_current_key(
         if deadline.passed:
             reasons = await in_thread(context, explain_workloads, cluster, namespace, waiting)
             raise ClusterError(
-                f"the operator was restarted onto its new key but is not ready after {timeout:.0f} s: "
-                + "; ".join(reasons),
+                f"platform {platform} (namespace {namespace}): the operator was restarted onto its new key but is not"
+                f" ready after {timeout:.0f} s: {'; '.join(reasons)}",
                 "mend this, then run `pulumi up` again",
             )
         await context.status(f"restarting the operator onto its new key: waiting for {waiting[0].title}")

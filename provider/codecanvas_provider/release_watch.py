@@ -200,7 +200,7 @@ def _look_back(watch: _Watch) -> list[str]:
     began = _began(watch)
     workers = {name_of(pod) for pod in watch.cluster.list_all(POD, watch.namespace) if is_worker_pod(pod)}
     texts = [
-        f"namespace {watch.namespace}: {describe_event(event)}"
+        describe_event(event)
         for event in list_warnings(watch.cluster, watch.namespace)
         if event_time(event) >= began and (event.get("involvedObject") or {}).get("name") not in workers
     ]

@@ -260,9 +260,15 @@ def _explain(workload: Workload, pods: list[dict[str, Any]], events: list[dict[s
     about = {workload.name, *(name_of(pod) for pod in own)}
     # ReplicaSets and pods that are gone already bear the workload's name as a stem.
     last = next((event for event in reversed(events) if _is_about(event, about, workload.name)), None)
-    if last is not None:
+    if last is not None and not _is_told(last, parts):
         parts.append(f"last warning: {describe_event(last)}")
     return "; ".join(parts)
+
+
+def _is_told(event: dict[str, Any], parts: list[str]) -> bool:
+    """Say whether an event's message is among what was found already, as the scheduler's is the pod's own reason."""
+    message = one_line(str(event.get("message", "")))
+    return bool(message) and any(message in part for part in parts)
 
 
 def _is_about(event: dict[str, Any], names: set[str], stem: str) -> bool:

@@ -103,9 +103,9 @@ def make_first() -> None:
 
 def run_release_hooks(kind: str, *errors: str) -> list[Any]:
     async def main() -> list[Any]:
-        release = {"namespace": "eu", "releaseName": "operator", "timeout": 600}
+        release = {"namespace": "ops", "releaseName": "operator", "timeout": 600}
         binding = make_hooks().for_release(release, VALUES)
-        inputs = {"name": "operator", "namespace": "eu", "timeout": 60.0}
+        inputs = {"name": "operator", "namespace": "ops", "timeout": 60.0}
         args = pulumi.ErrorHookArgs(
             "urn",
             "",
@@ -187,8 +187,8 @@ def test_a_release_is_recovered_before_it_is_watched(plugin: Plugin, kind: str, 
 @pytest.mark.parametrize(
     ("refusal", "remedy"),
     [
-        ("cannot re-use a name that is still in use", "helm uninstall operator --namespace eu"),
-        (IN_PROGRESS, "helm rollback operator --namespace eu --wait"),
+        ("cannot re-use a name that is still in use", "helm uninstall operator --namespace ops"),
+        (IN_PROGRESS, "helm rollback operator --namespace ops --wait"),
         ('"operator" has no deployed releases', "`pulumi up --refresh`"),
     ],
 )
@@ -199,10 +199,10 @@ def test_what_helm_refuses_is_explained_with_the_command(plugin: Plugin, refusal
     assert remedy in text
 
 
-def test_a_release_that_is_not_ready_is_explained_by_its_workloads(plugin: Plugin) -> None:
+def test_a_release_that_is_not_ready_is_explained_by_its_workloads_under_the_platforms_name(plugin: Plugin) -> None:
     plugin.answers[EXPLAIN] = {"reasons": ["Deployment operator is not ready"]}
     assert run_release_hooks("on_error", "timed out waiting for the condition") == [False]
-    assert plugin.said == [("error", "Deployment operator is not ready")]
+    assert plugin.said == [("error", "platform eu (namespace ops): Deployment operator is not ready")]
 
 
 def test_a_wrong_context_is_told_before_the_first_object(plugin: Plugin) -> None:

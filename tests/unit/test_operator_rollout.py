@@ -52,7 +52,9 @@ def put_pod(cluster: FakeCluster, created: str, name: str = "op-1") -> None:
 
 
 def ensure(cluster: FakeCluster, fingerprint: str, timeout: float = 1) -> list[str]:
-    call = ensure_current_key(Context(), cluster, "eu", NAME, fingerprint, timeout=timeout, pace=PACE)
+    call = ensure_current_key(
+        Context(), cluster, "eu", NAME, fingerprint, platform="europe", timeout=timeout, pace=PACE
+    )
     return asyncio.run(call)
 
 
@@ -229,8 +231,9 @@ def test_an_operator_that_does_not_come_back_is_named_with_the_reason(cluster: F
     deployment = cluster.find(DEPLOYMENT, NAME, "eu")
     assert deployment is not None
     deployment["status"] = {"observedGeneration": 0}
-    with pytest.raises(ClusterError, match=rf"not ready after 0 s: Deployment {NAME}: 0 of 1 pods ready"):
+    with pytest.raises(ClusterError, match=rf"not ready after 0 s: Deployment {NAME}: 0 of 1 pods ready") as caught:
         ensure(cluster, "fp-2", timeout=0.05)
+    assert str(caught.value).startswith("platform europe (namespace eu): the operator was restarted")
 
 
 def test_a_scaled_down_operator_is_not_waited_for(cluster: FakeCluster) -> None:

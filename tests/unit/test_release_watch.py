@@ -84,9 +84,7 @@ def test_starting_up_alone_explains_nothing(cluster: FakeCluster, watches: Relea
         await asyncio.sleep(0.02)
         return await watches.explain(Context(), dict(ARGUMENTS))
 
-    assert run(scenario())["reasons"] == [
-        "namespace eu: Job failing-hook: Failed: Job has reached the specified backoff limit"
-    ]
+    assert run(scenario())["reasons"] == ["Job failing-hook: Failed: Job has reached the specified backoff limit"]
 
 
 def test_never_getting_ready_explains_itself_in_the_end(
