@@ -440,6 +440,11 @@ class Builder:
             "freezeMode": args.freeze_mode,
             "freezeReason": args.freeze_reason,
             "forceDelete": args.force_delete,
+            # What lets a worker pod pass or not; the default is not given, so that most states hold none of it.
+            "podSecurity": args.pod_security if args.create_namespace and args.pod_security != "privileged" else None,
+            "quota": args.quota or None,
+            "limits": args.limits or None,
+            "serviceAccounts": sorted(args.service_accounts or {}) or None,
             "storageClass": classes.get("StorageClass"),
             "volumeSnapshotClass": classes.get("VolumeSnapshotClass"),
             "timeout": self._place("timeout"),

@@ -7,11 +7,21 @@ all is well, so that a refresh shows a difference only where there is one.
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from codecanvas_provider.cluster import POD, QUOTA, SNAPSHOT_CLASS, STORAGE_CLASS, Refused, is_missing_right
+from codecanvas_provider.cluster import (
+    LIMITS,
+    POD,
+    QUOTA,
+    SERVICE_ACCOUNT,
+    SNAPSHOT_CLASS,
+    STORAGE_CLASS,
+    Refused,
+    is_missing_right,
+)
 from codecanvas_provider.freeze_block import describe_block, freeze_block, is_blocked, is_quota_denial
 from codecanvas_provider.missing_rights import find_missing
 from codecanvas_provider.namespace_holders import find_holders
@@ -22,6 +32,7 @@ from codecanvas_provider.worker_pods import join_names, name_of
 from codecanvas_provider.workloads import explain_workloads, list_workloads, one_line, read_newest_revision
 from pulumi_codecanvas.errors import ClusterError
 from pulumi_codecanvas.freeze import is_freeze_denial
+from pulumi_codecanvas.manifests import PLATFORM_LABEL, stack_of
 from pulumi_codecanvas.pod_template import worker_pod
 
 if TYPE_CHECKING:
@@ -92,6 +103,8 @@ class Target:
 
     Attributes:
         lifting: a freeze may just be on its way out, so that its block is no fault yet.
+        updating: the checks are part of an update, at whose end goes what the platform declares no more.
+        declared: the platform's own objects on which a worker pod may depend, by kind and name.
 
     """
 
@@ -109,6 +122,8 @@ class Target:
     storage_class: str | None
     snapshot_class: str | None
     lifting: bool = False
+    updating: bool = False
+    declared: frozenset[tuple[Kind, str]] = frozenset()
     looks: _Looks = field(default_factory=_Looks)
 
 
@@ -368,6 +383,7 @@ def _check_template(target: Target) -> str:
             " `pulumi up --refresh` puts back what is missing",
             "short",
         )
+    _require_account(target)
     if refusal is None:
         return _ACCEPTED
     if is_freeze_denial(refusal, namespace=target.namespace):
@@ -379,6 +395,8 @@ def _check_template(target: Target) -> str:
         )
     if is_quota_denial(refusal):
         return _ACCEPTED
+    if _is_limit_denial(refusal) and (leaving := _find_leaving(target, LIMITS)):
+        raise _skip_leaving(LIMITS, min(leaving), refusal)
     raise _fail(
         f"the cluster refuses a worker pod made from the template: {refusal}; change the template, or what refuses it",
         "short" if "serviceaccount" in refusal else "none",
@@ -386,6 +404,50 @@ def _check_template(target: Target) -> str:
 
 
 _ACCEPTED = "a worker pod made from the template is accepted"
+
+
+def _require_account(target: Target) -> None:
+    """Fail where the template's service account is there for this test but not for the dev environments after it."""
+    spec = (target.pod_template or {}).get("spec") or {}
+    account = spec.get("serviceAccountName") or spec.get("serviceAccount")
+    if not account or (SERVICE_ACCOUNT, account) in target.declared:
+        return
+    if account in _find_leaving(target, SERVICE_ACCOUNT):
+        raise _fail(
+            f"the template names a service account that is declared no more:"
+            f" {_describe_leaving(SERVICE_ACCOUNT, account)}; put it back into `serviceAccounts`, or change"
+            " `serviceAccountName` in the template"
+        )
+
+
+def _find_leaving(target: Target, kind: Kind) -> set[str]:
+    """Name the platform's own objects of a kind that are declared no more: Pulumi deletes them after all updates."""
+    if not target.updating:
+        return set()
+    labels = f"{PLATFORM_LABEL}={target.platform}"
+    try:
+        own = target.cluster.list_all(kind, target.namespace, labels=labels, metadata_only=True)
+    except Refused as error:
+        # Who has made one may look at it.
+        if error.status != 403:
+            raise
+        return set()
+    names = {name_of(thing) for thing in own if stack_of(thing["metadata"])}
+    return {name for name in names if (kind, name) not in target.declared}
+
+
+def _describe_leaving(kind: Kind, name: str) -> str:
+    return f"{kind.name} {name} goes at the end of this update"
+
+
+def _skip_leaving(kind: Kind, name: str, refusal: str) -> _Outcome:
+    return _skip(f"{_describe_leaving(kind, name)}; until then it refuses a worker pod: {refusal}")
+
+
+def _is_limit_denial(message: str) -> bool:
+    """Tell whether a LimitRange refused a pod, or gave it a default that does not go with what the pod says."""
+    signs = ("usage per Container is", "request ratio per Container is", "must be less than or equal to")
+    return any(sign in message for sign in signs)
 
 
 def _try_template(target: Target) -> str | None:
@@ -467,6 +529,9 @@ def _check_quota(target: Target) -> str:
     except _Outcome:
         refusal = None
     if refusal is not None and is_quota_denial(refusal) and not is_freeze_denial(refusal, namespace=target.namespace):
+        for name in _find_leaving(target, QUOTA):
+            if re.search(rf"quota: {re.escape(name)}[:,]", refusal):
+                raise _skip_leaving(QUOTA, name, refusal)
         if "must specify" in refusal:
             raise _fail(
                 f"a quota refuses a worker pod that does not say what it takes: {refusal}; give `worker-main` these"
@@ -475,7 +540,7 @@ def _check_quota(target: Target) -> str:
         raise _fail(f"no room for another dev environment: {refusal}; raise the quota or stop dev environments")
     for quota in sorted(target.cluster.list_all(QUOTA, target.namespace), key=name_of):
         full = _full_resources(quota, target.storage_class)
-        if full:
+        if full and name_of(quota) not in _find_leaving(target, QUOTA):
             raise _fail(
                 f"no room for another volume: ResourceQuota {name_of(quota)} is used up for {join_names(full)};"
                 " raise the quota or delete dev environments"

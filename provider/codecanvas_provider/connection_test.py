@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from codecanvas_provider.cluster import POD_TEMPLATE, Cluster, Refused, Unreachable
+from codecanvas_provider.cluster import LIMITS, POD_TEMPLATE, QUOTA, SERVICE_ACCOUNT, Cluster, Refused, Unreachable
 from codecanvas_provider.connection_checks import (
     CHECK_NAMES,
     REACHABLE,
@@ -28,6 +28,7 @@ from pulumi_codecanvas.pod_template import pod_template_object
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from codecanvas_provider.cluster import Kind
     from codecanvas_provider.connection_checks import Patience
     from codecanvas_provider.dev_environments import Connect
     from codecanvas_provider.resource import Context
@@ -66,6 +67,10 @@ _FIELDS: dict[str, Field] = {
     "releaseName": Field(str, "Name of the operator's Helm release.", required=True),
     "keyFingerprint": Field(str, "Fingerprint of the key that the operator must run on; none: any key."),
     "podTemplate": Field(dict, "The worker pod, which the API server must accept."),
+    "podSecurity": Field(str, "Pod security level of the namespace; none: any worker pod may run."),
+    "quota": Field(dict, "What the platform's ResourceQuota limits; none: the platform has no such quota."),
+    "limits": Field(dict, "What the platform's LimitRange limits; none: the platform has none."),
+    "serviceAccounts": Field(list, "Names of the platform's service accounts.", items="str"),
     "storageClass": Field(str, "StorageClass that must exist."),
     "volumeSnapshotClass": Field(str, "VolumeSnapshotClass that must exist."),
     "timeout": Field(int, "Seconds that the checks may take to come true.", default=600, least=1),
@@ -78,7 +83,8 @@ class ConnectionTest(CustomResource):
 
     Outputs are the inputs and `checks`: name, status (`Success`, `Failed`, `Skipped`) and message of each, always
     all of them and in the same order. Create and update first see to it that the operator runs on its present
-    key, then run the checks; a failed one fails the operation, which the next `up` repeats. A refresh runs the
+    key, then run the checks; a failed one fails the operation, which the next `up` repeats. Service accounts, quota and
+    limits that the platform declares no more count as gone, although Pulumi deletes them afterwards. A refresh runs the
     checks again, once each and without waiting, so that their outcome shows as drift. A delete, which comes first of
     all in a platform's, is refused while dev environments run, unless it is frozen or has `forceDelete`.
     """
@@ -153,7 +159,7 @@ class ConnectionTest(CustomResource):
         wanted = last_wanted(inputs, outputs, _FIELDS)
         if not wanted.get("enabled"):
             return id, inputs, outputs
-        checks = await run_checks(context, self._target(wanted, lifting=False))
+        checks = await run_checks(context, self._target(wanted))
         for check in checks:
             if check.status == "Failed":
                 await context.log(f"{check.name}: {check.message}", "warning")
@@ -174,7 +180,7 @@ class ConnectionTest(CustomResource):
     def _is_untested(self, inputs: dict[str, Any]) -> bool:
         return self._releases is not None and self._releases.is_untested(*_release_of(inputs))
 
-    def _target(self, inputs: dict[str, Any], *, lifting: bool) -> Target:
+    def _target(self, inputs: dict[str, Any], *, updating: bool = False, lifting: bool = False) -> Target:
         return Target(
             cluster=self._connect(inputs.get("kubeconfig"), inputs.get("context")),
             platform=inputs["platformName"],
@@ -190,6 +196,8 @@ class ConnectionTest(CustomResource):
             storage_class=inputs.get("storageClass"),
             snapshot_class=inputs.get("volumeSnapshotClass"),
             lifting=lifting,
+            updating=updating,
+            declared=_declared(inputs),
         )
 
     async def _test(self, context: Context, inputs: dict[str, Any], *, was_frozen: bool) -> dict[str, Any]:
@@ -198,7 +206,7 @@ class ConnectionTest(CustomResource):
                 await in_thread(context, self._refuse_bad_template, inputs)
             return dict(inputs)
         # The block of a freeze that this update lifts goes at the end of the update, after this test.
-        target = self._target(inputs, lifting=was_frozen and not inputs.get("frozen"))
+        target = self._target(inputs, updating=True, lifting=was_frozen and not inputs.get("frozen"))
         if self._releases:
             self._releases.end(*_release_of(inputs))
         deadline = Deadline(min(float(inputs["timeout"]), context.timeout or float("inf")))
@@ -280,6 +288,14 @@ class ConnectionTest(CustomResource):
                 continue  # out of reach for a moment, which says nothing of the others
             found.update({check.name: check for check in again})
         return [found[name] for name in CHECK_NAMES]
+
+
+def _declared(inputs: dict[str, Any]) -> frozenset[tuple[Kind, str]]:
+    """Give kind and name of the platform's own objects on which a worker pod may depend."""
+    single = {
+        (kind, inputs["platformName"]) for kind, name in ((QUOTA, "quota"), (LIMITS, "limits")) if inputs.get(name)
+    }
+    return frozenset(single | {(SERVICE_ACCOUNT, name) for name in inputs.get("serviceAccounts") or []})
 
 
 def _is_by_policy(message: str) -> bool:

@@ -10,12 +10,14 @@ import pytest
 from codecanvas_provider import connection_test
 from codecanvas_provider.cluster import (
     DEPLOYMENT,
+    LIMITS,
     NAMESPACE,
     POD,
     POLICY,
     POLICY_BINDING,
     QUOTA,
     SECRET,
+    SERVICE_ACCOUNT,
     SNAPSHOT_CLASS,
     STORAGE_CLASS,
 )
@@ -26,6 +28,7 @@ from codecanvas_provider.operator_rollout import FINGERPRINT
 from codecanvas_provider.resource import UNKNOWN, Context, Diff, PartialFailure
 from codecanvas_provider.waiting import Cancelled, Pace
 from pulumi_codecanvas.errors import ClusterError
+from pulumi_codecanvas.manifests import PLATFORM_LABEL, STACK_ANNOTATION
 from tests.support.calls import Log, run
 from tests.support.fake_cluster import FakeCluster, refusal
 from tests.support.releases import NAME, describe_release, revision_name
@@ -33,9 +36,12 @@ from tests.support.releases import NAME, describe_release, revision_name
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from codecanvas_provider.cluster import Kind
+
 PACE = Pace(first=0.001, longest=0.01)
 READY = {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
 FROZEN = "ValidatingAdmissionPolicy 'codecanvas-freeze-eu' with binding 'codecanvas-freeze-eu' denied request: frozen"
+TOO_MUCH = 'pods "x" is forbidden: maximum cpu usage per Container is 1, but limit is 2'
 FULL = "pods is forbidden: exceeded quota: team, requested: pods=1, used: pods=20, limited: pods=20"
 GP3_CLAIMS, GOLD_CLAIMS = (f"{name}.storageclass.storage.k8s.io/persistentvolumeclaims" for name in ("gp3", "gold"))
 TEMPLATE: dict[str, Any] = {
@@ -446,16 +452,102 @@ def test_a_refresh_tests_what_a_failed_update_wanted(resource: ConnectionTest) -
     assert failed(found[2]["checks"]) == {}
 
 
+@pytest.mark.parametrize("refused", ['violates PodSecurity "restricted:latest"', FROZEN])
 def test_room_in_a_quota_is_no_success_where_the_pod_never_gets_to_it(
-    cluster: FakeCluster, resource: ConnectionTest
+    refused: str, cluster: FakeCluster, resource: ConnectionTest
 ) -> None:
     run(resource.create(Context(), make_inputs()))
-    for refused in ('violates PodSecurity "restricted:latest"', FROZEN):
-        cluster.refuse_pod = lambda _pod, refused=refused: refused
-        checks = {check["name"]: check for check in read(resource)}
-        assert checks["Pod template"]["status"] == "Failed"
-        assert checks["Quota"]["status"] == "Skipped"
-        assert checks["Quota"]["message"] == "not seen: the worker pod is refused before a quota counts"
+    cluster.refuse_pod = lambda _pod: refused
+    checks = {check["name"]: check for check in read(resource)}
+    assert checks["Pod template"]["status"] == "Failed"
+    assert checks["Quota"]["status"] == "Skipped"
+    assert checks["Quota"]["message"] == "not seen: the worker pod is refused before a quota counts"
+
+
+def put_own(cluster: FakeCluster, kind: Kind, name: str = "eu", **rest: Any) -> None:
+    """Have an object that the platform made."""
+    metadata = {"labels": {PLATFORM_LABEL: "eu"}, "annotations": {STACK_ANNOTATION: "organization/codecanvas/prod"}}
+    cluster.put(kind, {"metadata": {"name": name, **metadata}, **rest}, "eu")
+
+
+LEAVING: dict[str, tuple[Kind, str, str, dict[str, Any]]] = {
+    "limits": (LIMITS, TOO_MUCH, "Pod template", {"limits": {"max": {"cpu": 1}}}),
+    "quota": (QUOTA, FULL.replace("team", "eu"), "Quota", {"quota": {"pods": 20}}),
+}
+
+
+@pytest.mark.parametrize("argument", LEAVING)
+def test_what_refuses_and_goes_at_the_end_of_the_update_is_no_fault(
+    argument: str, cluster: FakeCluster, resource: ConnectionTest
+) -> None:
+    kind, refused, name, given = LEAVING[argument]
+    run(resource.create(Context(), make_inputs()))
+    put_own(cluster, kind)
+    cluster.refuse_pod = lambda _pod: refused
+    declared = make_inputs(**given)
+    with pytest.raises(PartialFailure, match=f"failed: {name}\n") as caught:
+        run(resource.update(Context(), "eu", {**declared, "checks": []}, declared))
+    outputs = run(resource.update(Context(), "eu", caught.value.outputs, make_inputs()))
+    checks = {check["name"]: check for check in outputs["checks"]}
+    assert checks[name]["status"] == "Skipped"
+    assert (
+        f"{kind.name} eu goes at the end of this update; until then it refuses a worker pod" in checks[name]["message"]
+    )
+    # A refresh deletes nothing, so that there it is a fault.
+    assert list(failed(read(resource))) == [name]
+
+
+@pytest.mark.parametrize("argument", LEAVING)
+def test_what_somebody_else_put_there_is_a_fault_in_every_update(
+    argument: str, cluster: FakeCluster, resource: ConnectionTest
+) -> None:
+    kind, refused, name, _ = LEAVING[argument]
+    cluster.put(kind, {"metadata": {"name": "eu", "labels": {PLATFORM_LABEL: "eu"}}}, "eu")
+    cluster.refuse_pod = lambda _pod: refused
+    with pytest.raises(PartialFailure, match=f"failed: {name}\n"):
+        run(resource.create(Context(), make_inputs()))
+
+
+def test_a_quota_of_the_platform_that_goes_hides_no_other_one(cluster: FakeCluster, resource: ConnectionTest) -> None:
+    put_own(cluster, QUOTA)
+    cluster.refuse_pod = lambda _pod: FULL
+    with pytest.raises(PartialFailure, match="failed: Quota\n"):
+        run(resource.create(Context(), make_inputs()))
+
+
+def test_limits_that_go_excuse_no_other_refusal(cluster: FakeCluster, resource: ConnectionTest) -> None:
+    put_own(cluster, LIMITS)
+    cluster.refuse_pod = lambda _pod: 'violates PodSecurity "restricted:latest"'
+    with pytest.raises(PartialFailure, match="failed: Pod template\n"):
+        run(resource.create(Context(), make_inputs()))
+
+
+def test_room_for_volumes_in_a_quota_that_goes_does_not_matter(cluster: FakeCluster, resource: ConnectionTest) -> None:
+    put_own(cluster, QUOTA, status={"hard": {"requests.storage": "1Ti"}, "used": {"requests.storage": "1Ti"}})
+    with pytest.raises(PartialFailure, match="failed: Quota\n"):
+        run(resource.create(Context(), make_inputs(quota={"requests.storage": "1Ti"})))
+    run(resource.create(Context(), make_inputs()))
+
+
+def test_a_service_account_that_goes_fails_the_template_that_names_it(
+    cluster: FakeCluster, resource: ConnectionTest
+) -> None:
+    put_own(cluster, SERVICE_ACCOUNT, "builder")
+    template = {**TEMPLATE, "spec": {**TEMPLATE["spec"], "serviceAccountName": "builder"}}
+    run(resource.create(Context(), make_inputs(podTemplate=template, serviceAccounts=["builder"])))
+    with pytest.raises(PartialFailure, match="failed: Pod template\n") as caught:
+        run(resource.create(Context(), make_inputs(podTemplate=template, serviceAccounts=["other"])))
+    said = failed(caught.value.outputs["checks"])["Pod template"]
+    assert "ServiceAccount builder goes at the end of this update; put it back into `serviceAccounts`" in said
+    run(resource.create(Context(), make_inputs(serviceAccounts=["other"])))
+    cluster.put(SERVICE_ACCOUNT, {"metadata": {"name": "builder"}}, "eu")
+    run(resource.create(Context(), make_inputs(podTemplate=template)))
+
+
+def test_what_we_may_not_look_for_we_did_not_make(cluster: FakeCluster, resource: ConnectionTest) -> None:
+    cluster.denied.add("list serviceaccounts")
+    template = {**TEMPLATE, "spec": {**TEMPLATE["spec"], "serviceAccountName": "builder"}}
+    run(resource.create(Context(), make_inputs(podTemplate=template)))
 
 
 def test_a_quota_that_wants_requests_is_met_in_the_template(cluster: FakeCluster, resource: ConnectionTest) -> None:
@@ -537,11 +629,9 @@ def test_what_needs_time_to_become_true_is_waited_for(cluster: FakeCluster) -> N
     log = Log()
     _, outputs = run(resource.create(log.context(), make_inputs(timeout=60)))
     assert failed(outputs["checks"]) == {}
-    assert log.progress == [
-        "testing the connection",
-        f"testing the connection: waiting for Operator (Deployment {NAME}: 0 of 1 pods ready; look at `kubectl describe"
-        f" --namespace ops deployments/{NAME}`)",
-    ]
+    assert len(log.progress) == 2
+    expected = f"testing the connection: waiting for Operator (Deployment {NAME}: 0 of 1 pods ready; look at `kubectl"
+    assert log.progress[1].startswith(expected)
 
 
 def test_a_cluster_that_is_away_at_first_is_tested_once_it_is_back(cluster: FakeCluster) -> None:

@@ -87,6 +87,21 @@ def test_a_platform_has_few_children(seen: Seen) -> None:
     }
 
 
+def test_the_connection_test_is_given_what_worker_pods_depend_on_where_it_is_not_the_default(seen: Seen) -> None:
+    given: dict[str, Any] = {
+        "podSecurity": "restricted",
+        "quota": {"pods": 4},
+        "limits": {"max": {"cpu": 2}},
+        "serviceAccounts": ["a", "b"],
+    }
+    declare(server_url=URL)
+    assert not given.keys() & seen.inputs("codecanvas:index:ConnectionTest").keys()
+    accounts: dict[str, Any] = {"b": {}, "a": None}
+    limits = {"quota": given["quota"], "limits": given["limits"]}
+    declare(server_url=URL, pod_security="restricted", service_accounts=accounts, **limits)
+    assert given.items() <= seen.inputs("codecanvas:index:ConnectionTest").items()
+
+
 def test_the_release_is_atomic_bounded_and_has_the_key_as_a_secret(seen: Seen) -> None:
     declare(server_url=URL, timeout=42, values={"replicaCount": 2})
     release = seen.inputs(RELEASE)

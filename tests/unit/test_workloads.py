@@ -210,13 +210,12 @@ def test_a_pods_trouble_is_told(pod: dict[str, Any], text: str, cluster: FakeClu
 
 
 def test_what_the_scheduler_says_of_a_pod_is_told_once(cluster: FakeCluster) -> None:
-    said = "0/3 nodes are available:\n3 node(s) didn't match Pod's node affinity/selector."
+    said = "0/3 nodes are available: 3 node(s) were unschedulable."
     cluster.put(DEPLOYMENT, make_workload(status={"observedGeneration": 1}).manifest, "eu")
     cluster.put(POD, make_pod("p", conditions=[{"type": "PodScheduled", "status": "False", "message": said}]), "eu")
     cluster.put(EVENT, make_event("p", said, "2025-05-01T10:00:09Z"), "eu")
     assert describe_unready(cluster, "eu", "op") == [
-        "Deployment op: 0 of 1 pods ready; pod p is not scheduled: 0/3 nodes are available: 3 node(s) didn't match Pod's"
-        " node affinity/selector."
+        f"Deployment op: 0 of 1 pods ready; pod p is not scheduled: {said}"
     ]
 
 
