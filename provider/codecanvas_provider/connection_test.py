@@ -123,9 +123,9 @@ class ConnectionTest(CustomResource):
         """Run again for any change, for a release that was made anew, and where a refresh found a check to fail."""
         changed = set(changed_names(old_inputs, new_inputs, _FIELDS))
         if self._is_untested(new_inputs):
-            changed.add("triggers")
+            changed.add("checks")
         if new_inputs.get("enabled") and any(check["status"] == "Failed" for check in old_outputs.get("checks") or []):
-            changed.add("triggers")
+            changed.add("checks")
         return Diff(updates=tuple(sorted(changed)))
 
     async def create(self, context: Context, inputs: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -108,8 +108,10 @@ class DevEnvironments(CustomResource):
         access = changed & {"kubeconfig", "context"}
         if _is_moved(old_inputs, new_inputs):
             replaces |= access
-        if old_outputs.get("leftBlocked") or (new_inputs.get("frozen") is True and old_outputs.get("running")):
-            changed.add("frozen")
+        if old_outputs.get("leftBlocked"):
+            changed.add("leftBlocked")
+        if new_inputs.get("frozen") is True and old_outputs.get("running"):
+            changed.add("running")
         return Diff(tuple(sorted(replaces)), tuple(sorted(changed - replaces)))
 
     async def forbid(

@@ -52,7 +52,7 @@ class Diff:
 
     Attributes:
         replaces: input names whose change needs a new resource.
-        updates: input names whose change `update` carries out.
+        updates: input names whose change `update` carries out, and output names that are wrong and that it puts right.
 
     """
 

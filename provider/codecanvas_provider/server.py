@@ -263,7 +263,10 @@ def _recorded(resource: CustomResource, failure: PartialFailure, inputs: wire.Pr
 
 def _property_diff(name: str, old: Mapping[str, Any], new: Mapping[str, Any], *, replace: bool) -> proto.PropertyDiff:
     kinds = proto.PropertyDiff
-    if old.get(name) is None:
+    if old.get(name) == new.get(name):
+        # An output, of which no inputs tell what it was and will be: the engine then shows its name alone.
+        kind = kinds.UPDATE_REPLACE if replace else kinds.UPDATE
+    elif old.get(name) is None:
         kind = kinds.ADD_REPLACE if replace else kinds.ADD
     elif new.get(name) is None:
         kind = kinds.DELETE_REPLACE if replace else kinds.DELETE

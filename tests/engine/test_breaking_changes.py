@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from codecanvas_provider.cluster import LIMITS, QUOTA, Cluster
+from codecanvas_provider.cluster import DEPLOYMENT, LIMITS, QUOTA, Cluster
 from tests.support.names import unique
+from tests.support.printed import run_printed
+from tests.support.releases import NAME
 
 if TYPE_CHECKING:
     from tests.support.stack import Stack
@@ -53,6 +55,24 @@ def test_each_change_that_breaks_dev_environments_fails_the_update(stack: Stack,
     assert status == "Skipped"
     assert message.startswith(f"ResourceQuota {names['quota']} goes at the end of this update")
     assert admin.get(QUOTA, names["quota"], names["quota"]) is None
+    assert stack.up("--expect-no-changes").changes == {}
+
+
+def test_a_removed_operator_is_named_and_put_back_by_the_printed_commands(stack: Stack, admin: Cluster) -> None:
+    platform = unique("eu")
+    stack.set(platform)
+    stack.up()
+    admin.delete(DEPLOYMENT, NAME, platform)
+    failed = stack.up("--refresh", ok=False)
+    assert f"platform {platform} failed: Operator\n" in failed.errors
+    shown = stack.preview("--diff").stdout
+    # Nothing that the program gives is another, so nothing is shown as such.
+    assert "triggers" not in shown
+    assert "[diff: ~checks]" in stack.preview().stdout
+    run_printed(failed.errors, "helm rollback", stack)
+    assert "pulumi up --refresh" in failed.errors
+    stack.up("--refresh")
+    assert admin.get(DEPLOYMENT, NAME, platform) is not None
     assert stack.up("--expect-no-changes").changes == {}
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +11,10 @@ from codecanvas_provider import cluster
 from codecanvas_provider.cluster import CONFIG_MAP, NAMESPACE, POD_TEMPLATE, Cluster, Kind
 from tests.support.faults import fault
 from tests.support.names import unique
+from tests.support.printed import run_printed
 from tests.support.releases import NAME, ROLE_BINDING
 from tests.support.stack import Run, Stack, failed_checks, make_stack
 from tests.support.waiting import wait_for
-from tools.toolchain import ensure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -191,16 +189,6 @@ def test_namespace_stuck_terminating_is_named_with_its_holder(stack: Stack, admi
     stack.refresh()
     stack.up()
     assert failed_checks(stack.outputs(name)) == []
-
-
-def run_printed(text: str, command: str, stack: Stack) -> None:
-    """Run the command that an error prints between backticks."""
-    found = re.search(rf"`({command}[^`]*)`", text)
-    assert found, text
-    program, *words = found[1].split()
-    tool = ensure(program, quiet=True)[program]
-    done = subprocess.run([tool, *words], env=stack.environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 def uid_of(admin: Cluster, namespace: str) -> str:

@@ -125,7 +125,7 @@ def test_who_watches_the_release_hears_that_it_is_through(cluster: FakeCluster) 
     inputs = make_inputs()
     run(resource.create(Context(preview=True), inputs))
     assert heard == []
-    assert resource.diff(inputs, inputs, inputs) == Diff(updates=("triggers",))
+    assert resource.diff(inputs, inputs, inputs) == Diff(updates=("checks",))
     other = make_inputs(releaseName="other")
     assert resource.diff(other, other, other) == Diff()
     run(resource.update(Context(), "eu", {**inputs, "checks": [{"name": "Operator", "status": "Success"}]}, inputs))
@@ -766,7 +766,7 @@ def test_any_change_runs_it_again_and_so_does_a_failed_check(resource: Connectio
     assert resource.diff(inputs, outputs, make_inputs(triggers={"revision": 2})) == Diff((), ("triggers",))
     assert resource.diff(inputs, outputs, make_inputs(namespace="us")).replaces == ()
     outputs["checks"][0]["status"] = "Failed"
-    assert resource.diff(inputs, outputs, inputs) == Diff((), ("triggers",))
+    assert resource.diff(inputs, outputs, inputs) == Diff((), ("checks",))
     off = make_inputs(triggers={"revision": 1}, enabled=False)
     assert resource.diff(off, outputs, off) == Diff()
 

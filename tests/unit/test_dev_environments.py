@@ -163,7 +163,7 @@ def test_another_address_of_the_same_namespace_is_looked_at_and_not_replaced(res
 
 def test_a_refresh_that_saw_running_environments_asks_for_an_update() -> None:
     inputs = make_inputs(frozen=True)
-    assert DevEnvironments().diff(inputs, {**inputs, "running": 2}, inputs) == Diff((), ("frozen",))
+    assert DevEnvironments().diff(inputs, {**inputs, "running": 2}, inputs) == Diff((), ("running",))
     assert DevEnvironments().diff(inputs, {**inputs, "running": 0}, inputs) == Diff()
 
 
@@ -568,7 +568,7 @@ def test_the_block_of_a_killed_delete_is_seen_by_refresh_and_taken_away_by_up(
     found = run(resource.read(Context(), "eu", inputs, {**inputs, "running": None, "leftBlocked": False}))
     assert found is not None
     assert found[2]["leftBlocked"] is True
-    assert resource.diff(inputs, found[2], inputs) == Diff((), ("frozen",))
+    assert resource.diff(inputs, found[2], inputs) == Diff((), ("leftBlocked",))
     assert run(resource.update(Context(), "eu", found[2], inputs))["leftBlocked"] is False
     assert cluster.names(POLICY) == cluster.names(POLICY_BINDING) == []
     assert len(cluster.names(POD, "eu")) == 4

@@ -75,7 +75,8 @@ class Probe(CustomResource):
     def diff(self, old_inputs: dict[str, Any], old_outputs: dict[str, Any], new_inputs: dict[str, Any]) -> Diff:
         self.seen.append((old_inputs, old_outputs))
         changed = {name for name in self.inputs if old_inputs.get(name) != new_inputs.get(name)}
-        return Diff(tuple(changed & {"size"}), tuple(changed - {"size"}))
+        wrong = {"result"} if old_outputs.get("result") == "wrong" else set()
+        return Diff(tuple(changed & {"size"}), tuple(changed - {"size"} | wrong))
 
     async def create(self, context: Context, inputs: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         return "id-1", await self._act(context, inputs)
@@ -325,6 +326,14 @@ def test_diff_compares_old_inputs_and_says_what_replaces(plugin: Plugin) -> None
         "nested": proto.PropertyDiff.DELETE,
         "password": proto.PropertyDiff.ADD,
     }
+
+
+def test_diff_names_an_output_that_is_wrong_and_shows_no_input_as_changed(plugin: Plugin) -> None:
+    answer = plugin.diff({"size": 3}, {"size": 3}, {"result": "wrong"})
+    assert answer.changes == proto.DiffResponse.DIFF_SOME
+    assert list(answer.diffs) == ["result"]
+    # So the engine shows neither what was nor what will be, which it would take from outputs and inputs.
+    assert dict(answer.detailedDiff) == {"result": proto.PropertyDiff(kind=proto.PropertyDiff.UPDATE, inputDiff=True)}
 
 
 def test_diff_of_the_same_inputs_is_no_change(plugin: Plugin) -> None:
