@@ -205,7 +205,7 @@ class ConnectionTest(CustomResource):
             if not holds_unknown([inputs.get(name) for name in ("podTemplate", "kubeconfig", "context", "namespace")]):
                 await in_thread(context, self._refuse_bad_template, inputs)
             return dict(inputs)
-        # The block of a freeze that this update lifts goes at the end of the update, after this test.
+        # A policy that was lifted a moment ago may be in force for another one.
         target = self._target(inputs, updating=True, lifting=was_frozen and not inputs.get("frozen"))
         if self._releases:
             self._releases.end(*_release_of(inputs))
