@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from codecanvas_provider.cluster import CLAIM, NAMESPACE, POD, Cluster, Unreachable
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from pulumi_codecanvas.errors import Fault
 
     Connect = Callable[[str | None, str | None], Cluster]
-
-_WAY = ("kubeconfig", "context", "namespace")
 
 _FIELDS: dict[str, Field] = {
     **PLATFORM_FIELDS,
@@ -90,13 +88,15 @@ class DevEnvironments(CustomResource):
         self._connect = connect
         self._pace = pace or Pace()
         # In a replacement the new resource comes before the old one goes, maybe in an earlier run.
-        self._held: set[tuple[Any, ...]] = set()
+        self._held: set[_Place] = set()
 
     def check(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
         """Complete the inputs by their defaults and check their types."""
-        # Asked for what a program declares, and not for what a refresh or a destroy looks at.
-        self._held |= _places(inputs)
-        return check_fields(inputs, _FIELDS)
+        checked, faults = check_fields(inputs, _FIELDS)
+        if not faults:
+            # Asked for what a program declares, and not for what a refresh or a destroy looks at.
+            self._held.add(_Place.of(checked))
+        return checked, faults
 
     def diff(self, old_inputs: dict[str, Any], old_outputs: dict[str, Any], new_inputs: dict[str, Any]) -> Diff:
         """Replace for another namespace, in this cluster or another, so that the old one is guarded and emptied.
@@ -187,16 +187,23 @@ class DevEnvironments(CustomResource):
         return self._connect(inputs.get("kubeconfig"), inputs.get("context"))
 
     def _has_successor(self, outputs: dict[str, Any]) -> bool:
-        """Tell whether the program goes on to use the namespace; of an adopted one the UID is to be looked up."""
-        if _places(outputs) & self._held:
+        """Tell whether the program goes on to use the namespace; where nothing else tells, its UID is looked up."""
+        mine = _Place.of(outputs)
+        verdicts = {place: mine.is_same(place) for place in self._held}
+        if True in verdicts.values():
             return True
-        namespace = outputs["namespace"]
-        ways = [place for place in self._held if len(place) == len(_WAY) and place[-1] == namespace]
-        if outputs.get("namespaceUid") or not ways:
-            return False
-        mine = find_namespace(self._cluster(outputs), namespace, None)
-        theirs = [find_namespace(self._connect(*way), namespace, None) for *way, _ in ways]
-        return mine is not None and mine["metadata"]["uid"] in [found["metadata"]["uid"] for found in theirs if found]
+        unclear = [place for place, verdict in verdicts.items() if verdict is None]
+        uid = self._find_uid(mine) if unclear else None
+        for place in unclear:
+            # One that cannot be seen now is no reason to keep anything here.
+            with contextlib.suppress(ClusterError):
+                if uid and uid == self._find_uid(place):
+                    return True
+        return False
+
+    def _find_uid(self, place: _Place) -> str | None:
+        found = find_namespace(self._connect(*place.way), place.namespace, None)
+        return str(found["metadata"]["uid"]) if found else None
 
     def _look(self, cluster: Cluster, inputs: dict[str, Any]) -> dict[str, Any] | None:
         """Give the outputs that may have drifted; None where the namespace is gone, or another one by now."""
@@ -344,20 +351,53 @@ class DevEnvironments(CustomResource):
             )
 
 
-def _places(inputs: dict[str, Any]) -> set[tuple[Any, ...]]:
-    """Give what tells a namespace from others, as far as it is known: the way to it, and its UID."""
-    way = tuple(inputs.get(name) for name in _WAY)
-    uid = inputs.get("namespaceUid")
-    return ({(uid,)} if isinstance(uid, str) else set()) | ({way} if UNKNOWN not in way else set())
+@dataclass(frozen=True)
+class _Place:
+    """A namespace, and what tells it from others of its name.
+
+    Attributes:
+        namespace: its name.
+        way: `kubeconfig` and `context` by which it is reached.
+        uid: its own, where that is known.
+        cluster: the cluster's identity, where that is known.
+
+    """
+
+    namespace: str
+    way: tuple[Any, Any]
+    uid: str | None
+    cluster: str | None
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> _Place:
+        """Take it from inputs or outputs."""
+        way = (values.get("kubeconfig"), values.get("context"))
+        uid, cluster = (_known(values.get(name)) for name in ("namespaceUid", "cluster"))
+        return cls(str(values.get("namespace")), way, uid, cluster)
+
+    def is_same(self, other: _Place) -> bool | None:
+        """Tell whether two are one namespace; None where that cannot be told without a look.
+
+        A cluster may have many addresses, and a tunnel one for many clusters.
+        """
+        if self.namespace != other.namespace:
+            return False
+        if self.way == other.way and UNKNOWN not in self.way:
+            return True
+        for mine, theirs in ((self.uid, other.uid), (self.cluster, other.cluster)):
+            if mine and theirs:
+                return mine == theirs
+        return None
+
+
+def _known(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _is_moved(old: dict[str, Any], new: dict[str, Any]) -> bool:
-    """Tell whether a namespace of the same name is another one: by the first of these that is known of both.
-
-    A cluster may have many addresses, and a tunnel one for many clusters.
-    """
+    """Tell whether a namespace of the same name is another one: by the first of these that is known of both."""
     for name in ("namespaceUid", "cluster"):
-        if isinstance(old.get(name), str) and isinstance(new.get(name), str):
+        if _known(old.get(name)) and _known(new.get(name)):
             return bool(old[name] != new[name])
     return is_elsewhere(old, new)
 

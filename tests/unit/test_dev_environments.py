@@ -615,6 +615,26 @@ def test_an_adopted_namespace_with_a_successor_by_another_address_is_left_to_it(
     run(resource.delete(Context(), "eu", make_inputs(context="public", **old)))
     run(resource.delete(Context(), "eu", make_inputs(context="other", **old)))
     assert (here.names(POD, "eu"), there.names(POD, "eu")) == (["ws-1"], [])
+    # Of another cluster that is away, or known for another one, nothing is asked.
+    there.put(POD, worker("ws-1"), "eu")
+    here.away = True
+    run(resource.delete(Context(), "eu", make_inputs(context="other", **old)))
+    assert there.names(POD, "eu") == []
+
+
+def test_a_cluster_that_is_known_is_not_asked_whether_an_adopted_namespace_goes_on() -> None:
+    here, there = FakeCluster("eu"), FakeCluster("eu")
+    clusters = {"here": here, "there": there}
+    resource = DevEnvironments(lambda _kubeconfig, context: clusters[str(context)], PACE)
+    resource.check(make_inputs(context="there", ownsNamespace=False, cluster="2"))
+    looks: list[Kind] = []
+    there.on_get = looks.append
+    enforce_policies(here)
+    run(resource.delete(Context(), "eu", make_inputs(context="here", ownsNamespace=False, cluster="1")))
+    assert looks == []
+    log = Log()
+    run(resource.delete(log.context(), "eu", make_inputs(context="here", ownsNamespace=False, cluster="2")))
+    assert log.messages == ["the dev environments in namespace eu go on in its successor"]
 
 
 def test_a_namespace_that_a_delete_leaves_belongs_to_no_stack(cluster: FakeCluster, resource: DevEnvironments) -> None:
