@@ -323,8 +323,7 @@ def _problems(platform: PlatformState, seen: dict[str, Any]) -> list[str]:
     if not wanted and seen["blockPresent"]:
         problems.append(
             "new dev environments are blocked although its last whole update did not freeze it: a freeze or unfreeze"
-            " did not come to its end (run `pulumi up`; where another platform's failure keeps the update from its end,"
-            f" `pulumi up --target '**::{platform.name}-freeze-*'`), or the block is somebody else's"
+            " did not come to its end (run `pulumi up`), or the block is somebody else's"
         )
     if not seen["operatorReady"]:
         problems += seen["operatorMessages"] or ["its operator does not run"]
