@@ -197,7 +197,7 @@ def test_refresh_sees_pods_that_run_although_frozen_and_up_stops_them(platform: 
     found = run(platform.resource.read(Context(), platform.namespace, inputs, outputs))
     assert found is not None
     assert found[2]["running"] == 2
-    assert platform.resource.diff(inputs, found[2], inputs).updates == ("frozen",)
+    assert platform.resource.diff(inputs, found[2], inputs).updates == ("running",)
     platform.block()
     assert run(platform.resource.update(Context(), platform.namespace, found[2], inputs))["running"] == 0
     assert platform.pods() == []
