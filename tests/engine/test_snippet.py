@@ -227,7 +227,7 @@ def test_a_program_s_secret_output_is_read_like_plain_text(
         shown = stack.preview("--diff").stdout
         assert f'"{name}"' in shown
         (program / "snippet.txt").write_text(FIRST * 25_000)
-        assert "connectionSnippet: the text is longer than 64 KiB" in stack.preview(ok=False).errors
+        assert "connection_snippet: the text is longer than 64 KiB" in stack.preview(ok=False).errors
         (program / "snippet.txt").unlink()
         # As config, a megabyte does not even reach the program.
         stack.config["codecanvas:snippet"] = stack.seal(FIRST * 25_000)
