@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
+from pulumi_codecanvas.tokens import IDENTIFY_CLUSTER
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pulumi_codecanvas.args import PlatformArgs
 
-IDENTIFY = "codecanvas:index:identifyCluster"
 GET_RESOURCE = "pulumi:pulumi:getResource"
 """The engine's own function that gives a registered resource's state."""
 
@@ -48,7 +49,7 @@ def find_identity(access: Mapping[str, Any], options: pulumi.InvokeOptions) -> p
         options: the provider to ask.
 
     """
-    found = pulumi.Output.from_input(pulumi.runtime.invoke_output(IDENTIFY, dict(access), options))
+    found = pulumi.Output.from_input(pulumi.runtime.invoke_output(IDENTIFY_CLUSTER, dict(access), options))
     return pulumi.Output.unsecret(found.apply(lambda answer: answer["cluster"] or None))
 
 

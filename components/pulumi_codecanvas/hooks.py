@@ -19,15 +19,16 @@ from pulumi.runtime.mocks import MockMonitor
 from pulumi_codecanvas.connection import values_fingerprint
 from pulumi_codecanvas.errors import CodeCanvasError
 from pulumi_codecanvas.shared_hooks import SharedErrorHook, SharedHook, alone, make_room, start_once
+from pulumi_codecanvas.tokens import (
+    CLEAR_LEFTOVER,
+    EXPLAIN_RELEASE,
+    FIND_MISSING_RIGHTS,
+    RECOVER_RELEASE,
+    WATCH_RELEASE,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-WATCH = "codecanvas:index:watchRelease"
-EXPLAIN = "codecanvas:index:explainRelease"
-RECOVER = "codecanvas:index:recoverRelease"
-CLEAR = "codecanvas:index:clearLeftover"
-RIGHTS = "codecanvas:index:findMissingRights"
 
 _CLEARINGS = 3
 """How often a create is tried again; somebody who makes the object over and over is not to be fought."""
@@ -119,7 +120,7 @@ class Hooks:
         if _is_mocked() or alone.get() or self.options.provider is not None:
             return []
         nothing = {"namespace": self.stem, "operatorNamespace": self.stem, "features": []}
-        return [start_once(lambda: self._ask(RIGHTS, nothing))]
+        return [start_once(lambda: self._ask(FIND_MISSING_RIGHTS, nothing))]
 
     def for_object(self, name: str = "object", remedy: str = "") -> pulumi.ResourceHookBinding:
         """Make way where an interrupted run of this stack has left the object; else say what to do.
@@ -144,7 +145,7 @@ class Hooks:
             metadata = (args.new_inputs or {}).get("metadata") or {}
             kind = args.type.rpartition(":")[2]
             thing = {"kind": kind, "name": metadata.get("name"), "namespace": metadata.get("namespace")}
-            found = await self._ask(CLEAR, {**thing, "owner": self.owner, "platformName": self.stem})
+            found = await self._ask(CLEAR_LEFTOVER, {**thing, "owner": self.owner, "platformName": self.stem})
             what = f"the {kind} {thing['name']}"
             if found.get("cleared") and len(errors) <= _CLEARINGS:
                 pulumi.log.warn(f"{what} was left by an interrupted run of this stack; it is made anew")
@@ -168,7 +169,7 @@ class Hooks:
 
         async def refuse(_args: pulumi.ResourceHookArgs) -> None:
             if not asked:
-                asked.append(asyncio.ensure_future(self._ask(RIGHTS, needs)))
+                asked.append(asyncio.ensure_future(self._ask(FIND_MISSING_RIGHTS, needs)))
             answer = await asked[0]
             if answer.get("fault"):
                 raise WrongContextError(f"nothing was written to the cluster: {self.stem}.context: {answer['fault']}")
@@ -206,7 +207,7 @@ class Hooks:
             before = None if former is None else _fingerprint_of(former)
             facts = {"fingerprint": fingerprint, "formerFingerprint": before, "owner": self.owner, "creating": creating}
             arguments = {**release, **facts, "timeout": timeout}
-            found = await self._ask(RECOVER, arguments)
+            found = await self._ask(RECOVER_RELEASE, arguments)
             if found.get("done"):
                 pulumi.log.warn(str(found["done"]))
 
@@ -217,10 +218,10 @@ class Hooks:
             await recover(args, creating=False)
 
         async def watch(_args: pulumi.ResourceHookArgs) -> None:
-            await self._ask(WATCH, release)
+            await self._ask(WATCH_RELEASE, release)
 
         async def explain(args: pulumi.ErrorHookArgs) -> bool:
-            found = await self._ask(EXPLAIN, release)
+            found = await self._ask(EXPLAIN_RELEASE, release)
             inputs = args.new_inputs or args.old_inputs or {}
             place = {"name": inputs.get("name"), "namespace": inputs.get("namespace")}
             advice = [text.format(**place) for sign, text in _ADVICE.items() if sign in "".join(args.errors or [])]

@@ -15,6 +15,7 @@ from pulumi_codecanvas.late_checks import ArgumentsError
 from pulumi_codecanvas.origins import brief_origin
 from pulumi_codecanvas.outputs import gathered_outputs
 from pulumi_codecanvas.quiet import quiet_registrations
+from pulumi_codecanvas.tokens import COMPUTING_PLATFORM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,7 +83,7 @@ class ComputingPlatform(pulumi.ComponentResource):
         checked = _check(resource_name, {**(args or {}), **kwargs})
         with quiet_registrations(), gathered_outputs():
             with brief_origin():
-                super().__init__("codecanvas:index:ComputingPlatform", resource_name, {}, opts)
+                super().__init__(COMPUTING_PLATFORM, resource_name, {}, opts)
             for name, value in Builder(self, checked).build().items():
                 setattr(self, name, pulumi.Output.from_input(value))
             # Named as in the schema, so that the state is the same whichever language declared the platform.

@@ -12,6 +12,7 @@ import pulumi
 
 from pulumi_codecanvas.origins import no_origin
 from pulumi_codecanvas.shared_hooks import bind_hooks
+from pulumi_codecanvas.tokens import CONNECTION_KEY, CONNECTION_TEST, DEV_ENVIRONMENTS
 from pulumi_codecanvas.version import VERSION
 
 if TYPE_CHECKING:
@@ -118,8 +119,7 @@ class ConnectionKey(_Child):
             "privateKey": None if private_key is None else pulumi.Output.secret(private_key),
         }
         secret = pulumi.ResourceOptions(additional_secret_outputs=["privateKey"])
-        token = "codecanvas:index:ConnectionKey"  # noqa: S105 - a type token
-        return cls._register(token, name, props, pulumi.ResourceOptions.merge(_ours(opts), secret))
+        return cls._register(CONNECTION_KEY, name, props, pulumi.ResourceOptions.merge(_ours(opts), secret))
 
     @property
     def key_pem(self) -> pulumi.Output[str]:
@@ -148,7 +148,7 @@ class DevEnvironments(_Child):
     @classmethod
     def declare(cls, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions) -> DevEnvironments:
         """Register them; `props` are the inputs."""
-        return cls._register("codecanvas:index:DevEnvironments", name, props, _ours(opts))
+        return cls._register(DEV_ENVIRONMENTS, name, props, _ours(opts))
 
 
 class ConnectionTest(_Child):
@@ -159,7 +159,7 @@ class ConnectionTest(_Child):
     @classmethod
     def declare(cls, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions) -> ConnectionTest:
         """Register the checks; `props` are the inputs."""
-        return cls._register("codecanvas:index:ConnectionTest", name, props, _ours(opts))
+        return cls._register(CONNECTION_TEST, name, props, _ours(opts))
 
     @property
     def results(self) -> pulumi.Output[list[dict[str, str]]]:

@@ -9,13 +9,13 @@ from codecanvas_provider.inputs import CLUSTER_FIELDS, Field, require_fields
 from codecanvas_provider.waiting import in_thread
 from pulumi_codecanvas.errors import ClusterError
 from pulumi_codecanvas.kubeconfig import is_path
+from pulumi_codecanvas.tokens import IDENTIFY_CLUSTER
 
 if TYPE_CHECKING:
     from codecanvas_provider.dev_environments import Connect
     from codecanvas_provider.resource import Context
     from codecanvas_provider.server import Function
 
-TOKEN = "codecanvas:index:identifyCluster"  # noqa: S105 - a function's token
 
 _FIELDS: dict[str, Field] = {
     "kubeconfig": Field(str, CLUSTER_FIELDS["kubeconfig"].about, required=True, secret=True),
@@ -58,7 +58,7 @@ class ClusterIdentity:
 
     def functions(self) -> dict[str, Function]:
         """Give the function by its token."""
-        return {TOKEN: self.identify_cluster}
+        return {IDENTIFY_CLUSTER: self.identify_cluster}
 
     async def identify_cluster(self, context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
         """Give `cluster`, the UID; empty where it cannot be told."""

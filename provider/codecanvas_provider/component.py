@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
 
 from pulumi.provider import ConstructResult, Provider
 
 from codecanvas_provider.failures import NotServedError
+from pulumi_codecanvas.tokens import COMPUTING_PLATFORM
 from pulumi_codecanvas.version import VERSION
 
 if TYPE_CHECKING:
     from pulumi import Inputs, ResourceOptions
 
     from pulumi_codecanvas.args import ComputingPlatformArgs
-
-COMPUTING_PLATFORM: Final = "codecanvas:index:ComputingPlatform"
 
 
 class ComponentProvider(Provider):

@@ -22,6 +22,7 @@ from pulumi_codecanvas.checks import type_name
 from pulumi_codecanvas.errors import ClusterError, CodeCanvasError, Fault
 from pulumi_codecanvas.kubeconfig import is_elsewhere, read_kubeconfig
 from pulumi_codecanvas.manifests import NAMESPACE_SECONDS
+from pulumi_codecanvas.tokens import CONNECTION_KEY
 
 if TYPE_CHECKING:
     from codecanvas_provider.dev_environments import Connect
@@ -74,7 +75,7 @@ class ConnectionKey(CustomResource):
     the same time, where the kubernetes plugin would wait for each in turn.
     """
 
-    token: ClassVar[str] = "codecanvas:index:ConnectionKey"  # noqa: S105 - a type token
+    token: ClassVar[str] = CONNECTION_KEY
     inputs: ClassVar[Fields] = {
         _PRIVATE: Field(
             str,

@@ -24,6 +24,7 @@ from codecanvas_provider.waiting import Cancelled, Deadline, Pace, in_thread, pa
 from codecanvas_provider.workloads import one_line
 from pulumi_codecanvas.errors import ClusterError
 from pulumi_codecanvas.pod_template import pod_template_object
+from pulumi_codecanvas.tokens import CONNECTION_TEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -89,7 +90,7 @@ class ConnectionTest(CustomResource):
     all in a platform's, is refused while dev environments run, unless it is frozen or has `forceDelete`.
     """
 
-    token: ClassVar[str] = "codecanvas:index:ConnectionTest"  # noqa: S105 - a type token
+    token: ClassVar[str] = CONNECTION_TEST
     inputs: ClassVar[Fields] = _FIELDS
     outputs: ClassVar[Fields] = {
         **_FIELDS,

@@ -33,6 +33,7 @@ from codecanvas_provider.worker_pods import (
 from pulumi_codecanvas.errors import ClusterError, CodeCanvasError
 from pulumi_codecanvas.kubeconfig import is_elsewhere
 from pulumi_codecanvas.manifests import STACK_ANNOTATION
+from pulumi_codecanvas.tokens import DEV_ENVIRONMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +74,7 @@ class DevEnvironments(CustomResource):
     logs may be of use; a delete removes them, as they still hold their volumes.
     """
 
-    token: ClassVar[str] = "codecanvas:index:DevEnvironments"  # noqa: S105 - a type token
+    token: ClassVar[str] = DEV_ENVIRONMENTS
     inputs: ClassVar[Fields] = _FIELDS
     outputs: ClassVar[Fields] = {
         **_FIELDS,

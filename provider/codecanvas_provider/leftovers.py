@@ -31,6 +31,7 @@ from codecanvas_provider.times import now, parse_time
 from codecanvas_provider.waiting import Deadline, Pace, in_thread, pause
 from pulumi_codecanvas.errors import ClusterError
 from pulumi_codecanvas.manifests import PLATFORM_LABEL, stack_of
+from pulumi_codecanvas.tokens import CLEAR_LEFTOVER
 
 if TYPE_CHECKING:
     from codecanvas_provider.cluster import Kind
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from codecanvas_provider.resource import Context
     from codecanvas_provider.server import Function
 
-CLEAR = "codecanvas:index:clearLeftover"
 
 PATIENCE = 60.0
 """Seconds that a deletion may take."""
@@ -98,7 +98,7 @@ class Leftovers:
 
     def functions(self) -> dict[str, Function]:
         """Give the functions by token."""
-        return {CLEAR: self.clear}
+        return {CLEAR_LEFTOVER: self.clear}
 
     async def clear(self, context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
         """Delete an object if it is an interrupted run's of this stack.

@@ -11,6 +11,7 @@ from codecanvas_provider.resource import holds_unknown
 from codecanvas_provider.waiting import in_thread
 from pulumi_codecanvas.errors import ClusterError
 from pulumi_codecanvas.kubeconfig import find_context_fault
+from pulumi_codecanvas.tokens import FIND_MISSING_RIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from codecanvas_provider.resource import Context
     from codecanvas_provider.server import Function
 
-TOKEN = "codecanvas:index:findMissingRights"  # noqa: S105 - a function's token
 
 _FIELDS: dict[str, Field] = {
     "kubeconfig": Field(str, "As for the resources.", secret=True),
@@ -70,7 +70,7 @@ class MissingRights:
 
     def functions(self) -> dict[str, Function]:
         """Give the function by its token."""
-        return {TOKEN: self.find_missing_rights}
+        return {FIND_MISSING_RIGHTS: self.find_missing_rights}
 
     async def find_missing_rights(self, context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
         """Give `missing`: the rights that are missing; none where the cluster does not say, or is not known yet.

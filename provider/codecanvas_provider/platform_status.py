@@ -13,13 +13,13 @@ from codecanvas_provider.waiting import in_thread
 from codecanvas_provider.worker_pods import list_worker_pods
 from codecanvas_provider.workloads import explain_workloads, list_workloads, read_newest_revision
 from pulumi_codecanvas.freeze import FREEZE_MODES
+from pulumi_codecanvas.tokens import GET_PLATFORM_STATUS
 
 if TYPE_CHECKING:
     from codecanvas_provider.dev_environments import Connect
     from codecanvas_provider.resource import Context
     from codecanvas_provider.server import Function
 
-TOKEN = "codecanvas:index:getPlatformStatus"  # noqa: S105 - a function's token
 
 FIELDS: dict[str, Field] = {
     **CLUSTER_FIELDS,
@@ -57,7 +57,7 @@ class PlatformStatus:
 
     def functions(self) -> dict[str, Function]:
         """Give the function by its token."""
-        return {TOKEN: self.get_platform_status}
+        return {GET_PLATFORM_STATUS: self.get_platform_status}
 
     async def get_platform_status(self, context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
         """Give a platform's status.

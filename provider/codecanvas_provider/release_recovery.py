@@ -30,6 +30,7 @@ from codecanvas_provider.waiting import Pace, in_thread, pause
 from codecanvas_provider.worker_pods import name_of
 from pulumi_codecanvas.connection import values_fingerprint
 from pulumi_codecanvas.errors import ClusterError
+from pulumi_codecanvas.tokens import RECOVER_RELEASE
 
 if TYPE_CHECKING:
     import datetime
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from codecanvas_provider.resource import Context
     from codecanvas_provider.server import Function
 
-RECOVER = "codecanvas:index:recoverRelease"
 
 MARGIN = 10.0
 """Seconds that a step of Helm may take beyond its time-out, and clocks of API servers may differ."""
@@ -176,7 +176,7 @@ class ReleaseRecovery:
 
     def functions(self) -> dict[str, Function]:
         """Give the functions by token."""
-        return {RECOVER: self.recover}
+        return {RECOVER_RELEASE: self.recover}
 
     async def recover(self, context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
         """Clear what an interrupted run left in Helm's way, once it is proven ours and dead.

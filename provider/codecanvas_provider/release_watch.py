@@ -22,14 +22,13 @@ from codecanvas_provider.waiting import Cancelled, Deadline, in_thread
 from codecanvas_provider.worker_pods import is_worker_pod, name_of
 from codecanvas_provider.workloads import describe_event, describe_unready, event_time, list_warnings
 from pulumi_codecanvas.errors import ClusterError
+from pulumi_codecanvas.tokens import EXPLAIN_RELEASE, WATCH_RELEASE
 
 if TYPE_CHECKING:
     from codecanvas_provider.dev_environments import Connect
     from codecanvas_provider.resource import Context
     from codecanvas_provider.server import Function
 
-WATCH = "codecanvas:index:watchRelease"
-EXPLAIN = "codecanvas:index:explainRelease"
 
 MAX_WATCHES = 256
 """Releases watched at a time; of more, the oldest are given up."""
@@ -115,7 +114,7 @@ class ReleaseWatches:
 
     def functions(self) -> dict[str, Function]:
         """Give the functions by token."""
-        return {WATCH: self.watch, EXPLAIN: self.explain}
+        return {WATCH_RELEASE: self.watch, EXPLAIN_RELEASE: self.explain}
 
     async def watch(self, context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
         """Begin to watch a release and return at once; a watch of the same release begins anew.

@@ -15,9 +15,8 @@ from importlib.metadata import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from codecanvas_provider.component import COMPUTING_PLATFORM
 from codecanvas_provider.connection_checks import Status
-from codecanvas_provider.platform_status import FIELDS, RESULTS, TOKEN
+from codecanvas_provider.platform_status import FIELDS, RESULTS
 from pulumi_codecanvas import args, platform
 from pulumi_codecanvas.args import (
     ARGUMENTS,
@@ -30,6 +29,7 @@ from pulumi_codecanvas.args import (
 from pulumi_codecanvas.freeze import FREEZE_MODES
 from pulumi_codecanvas.hardening import POD_SECURITY_LEVELS
 from pulumi_codecanvas.platform import SECRET_OUTPUTS, ComputingPlatform
+from pulumi_codecanvas.tokens import COMPUTING_PLATFORM, GET_PLATFORM_STATUS
 from pulumi_codecanvas.version import VERSION
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def build_schema(resources: Iterable[CustomResource]) -> Json:
         "provider": {"description": "The provider of the package; it takes no configuration."},
         "types": _types(),
         "resources": {COMPUTING_PLATFORM: _component(), **custom},
-        "functions": {TOKEN: _function()},
+        "functions": {GET_PLATFORM_STATUS: _function()},
     }
 
 

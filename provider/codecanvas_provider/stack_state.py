@@ -19,13 +19,13 @@ from codecanvas_provider.dev_environments import DevEnvironments
 from codecanvas_provider.inputs import last_wanted
 from codecanvas_provider.state_files import StateFiles
 from pulumi_codecanvas.errors import CodeCanvasError
+from pulumi_codecanvas.tokens import COMPUTING_PLATFORM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from codecanvas_provider.inputs import Fields
 
-COMPONENT = "codecanvas:index:ComputingPlatform"
 ENVIRONMENTS = DevEnvironments.token
 TEST = ConnectionTest.token
 
@@ -117,7 +117,7 @@ def find_platforms(resources: Iterable[dict[str, Any]]) -> list[PlatformState]:
     """Find the platforms among the resources of an exported stack."""
     # What waits for its deletion after a replacement is not the platform any more.
     present = [resource for resource in resources if not resource.get("delete")]
-    components = [resource for resource in present if resource["type"] == COMPONENT]
+    components = [resource for resource in present if resource["type"] == COMPUTING_PLATFORM]
     found = [
         _platform(component, [child for child in present if child.get("parent") == component["urn"]])
         for component in components

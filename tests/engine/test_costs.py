@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from codecanvas_provider.stack_state import COMPONENT
+from pulumi_codecanvas.tokens import COMPUTING_PLATFORM
 from tests.bench.audit import AuditLog
 from tests.support.names import unique
 
@@ -58,7 +58,7 @@ def test_a_platform_costs_no_more_than_it_did(stack: Stack, shared_cluster: Loca
     ]
     assert len(made) == RESOURCES
     origins = {resource["type"]: len(resource["stackTrace"]) for resource in made if "stackTrace" in resource}
-    assert origins == {COMPONENT: 1}, "the line that declares a platform tells where all of it comes from"
+    assert origins == {COMPUTING_PLATFORM: 1}, "the line that declares a platform tells where all of it comes from"
     _expect(to_create, ADDED, writes=WRITES, reads=READS)
     assert (len(_compact(stack.export())) - len(_compact(state))) / ADDED <= STATE_BYTES
     requests.take()

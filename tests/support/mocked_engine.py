@@ -10,8 +10,8 @@ import pulumi
 from pulumi.runtime.mocks import MockMonitor, MockResourceArgs, Mocks, set_mocks
 from pulumi.runtime.settings import SETTINGS
 
-from pulumi_codecanvas.cluster_access import IDENTIFY
 from pulumi_codecanvas.keys import generate_private_key, public_key_pem
+from pulumi_codecanvas.tokens import IDENTIFY_CLUSTER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -59,7 +59,7 @@ class Seen(Mocks):
         return f"{args.name}-id", {**args.inputs, **added}
 
     def call(self, args: Any) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
-        if args.token != IDENTIFY:
+        if args.token != IDENTIFY_CLUSTER:
             raise AssertionError(args)
         return {"cluster": IDENTITY}, []
 

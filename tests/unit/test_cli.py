@@ -14,6 +14,7 @@ from codecanvas_provider import cli, stack_state
 from codecanvas_provider.cli import NOT_WELL, UNUSABLE, app
 from codecanvas_provider.platform_status import PlatformStatus
 from codecanvas_provider.stack_state import PlatformState, StackError, find_platforms, read_platforms
+from pulumi_codecanvas.tokens import COMPUTING_PLATFORM
 from pulumi_codecanvas.version import VERSION
 
 SECRET_MARK = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}
@@ -42,7 +43,7 @@ def exported(kubeconfig: object = None, **outputs: Any) -> list[dict[str, Any]]:
     parent = "urn:pulumi:dev::codecanvas::codecanvas:index:ComputingPlatform::eu"
     inputs = {"namespace": "eu", "platformName": "eu", "kubeconfig": kubeconfig}
     return [
-        {"urn": parent, "type": stack_state.COMPONENT, "outputs": outputs},
+        {"urn": parent, "type": COMPUTING_PLATFORM, "outputs": outputs},
         {"urn": "e", "type": stack_state.ENVIRONMENTS, "parent": parent, "inputs": inputs},
         {
             "urn": "t",

@@ -9,14 +9,16 @@ import pytest
 
 from pulumi_codecanvas.connection import values_fingerprint
 from pulumi_codecanvas.hooks import (
-    CLEAR,
-    EXPLAIN,
-    RECOVER,
-    RIGHTS,
-    WATCH,
     Hooks,
     MissingRightsError,
     WrongContextError,
+)
+from pulumi_codecanvas.tokens import (
+    CLEAR_LEFTOVER,
+    EXPLAIN_RELEASE,
+    FIND_MISSING_RIGHTS,
+    RECOVER_RELEASE,
+    WATCH_RELEASE,
 )
 
 OWNER = "organization/codecanvas/prod"
@@ -123,17 +125,17 @@ def run_release_hooks(kind: str, *errors: str) -> list[Any]:
 
 
 def test_an_object_that_was_cleared_is_made_again(plugin: Plugin) -> None:
-    plugin.answers[CLEAR] = {"cleared": True, "reason": ""}
+    plugin.answers[CLEAR_LEFTOVER] = {"cleared": True, "reason": ""}
     assert fail_namespace(EXISTS) is True
     thing = {"kind": "Namespace", "name": "eu", "namespace": None, "owner": OWNER, "platformName": "eu"}
-    assert plugin.asked == [(CLEAR, {"kubeconfig": None, "context": "eu", **thing})]
+    assert plugin.asked == [(CLEAR_LEFTOVER, {"kubeconfig": None, "context": "eu", **thing})]
     assert plugin.said == [
         ("warning", "the Namespace eu was left by an interrupted run of this stack; it is made anew")
     ]
 
 
 def test_an_object_that_stays_is_explained(plugin: Plugin) -> None:
-    plugin.answers[CLEAR] = {"cleared": False, "reason": "and is not of this stack"}
+    plugin.answers[CLEAR_LEFTOVER] = {"cleared": False, "reason": "and is not of this stack"}
     assert fail_namespace(EXISTS) is False
     [(severity, text)] = plugin.said
     assert severity == "error"
@@ -147,13 +149,13 @@ def test_a_namespace_that_is_not_there_is_named_with_the_argument_that_makes_it(
 
 
 def test_nobody_is_told_to_adopt_what_is_the_stacks_own(plugin: Plugin) -> None:
-    plugin.answers[CLEAR] = {"cleared": False, "reason": "and is this stack's", "ours": True}
+    plugin.answers[CLEAR_LEFTOVER] = {"cleared": False, "reason": "and is this stack's", "ours": True}
     assert fail_namespace(EXISTS) is False
     assert plugin.said == [("error", "the Namespace eu exists already and is this stack's")]
 
 
 def test_nobody_is_fought_over_an_object(plugin: Plugin) -> None:
-    plugin.answers[CLEAR] = {"cleared": True, "reason": ""}
+    plugin.answers[CLEAR_LEFTOVER] = {"cleared": True, "reason": ""}
     assert fail_namespace(*[EXISTS] * 3) is True
     assert fail_namespace(*[EXISTS] * 4) is False
 
@@ -165,16 +167,16 @@ def test_other_failures_are_left_as_they_are(plugin: Plugin) -> None:
 
 def test_a_preview_clears_nothing_and_asks_nobody(plugin: Plugin, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: True)
-    plugin.answers[CLEAR] = {"cleared": True, "reason": ""}
+    plugin.answers[CLEAR_LEFTOVER] = {"cleared": True, "reason": ""}
     assert fail_namespace(EXISTS) is False
     assert (plugin.asked, plugin.said) == ([], [])
 
 
 @pytest.mark.parametrize(("kind", "creating"), [("before_create", True), ("before_update", False)])
 def test_a_release_is_recovered_before_it_is_watched(plugin: Plugin, kind: str, *, creating: bool) -> None:
-    plugin.answers[RECOVER] = {"done": "it was taken over"}
+    plugin.answers[RECOVER_RELEASE] = {"done": "it was taken over"}
     run_release_hooks(kind)
-    assert [function for function, _ in plugin.asked] == [RECOVER, WATCH]
+    assert [function for function, _ in plugin.asked] == [RECOVER_RELEASE, WATCH_RELEASE]
     arguments = plugin.asked[0][1]
     assert arguments["creating"] is creating
     assert arguments["timeout"] == 900, "the longest that a Helm of this stack may have had"
@@ -200,20 +202,20 @@ def test_what_helm_refuses_is_explained_with_the_command(plugin: Plugin, refusal
 
 
 def test_a_release_that_is_not_ready_is_explained_by_its_workloads_under_the_platforms_name(plugin: Plugin) -> None:
-    plugin.answers[EXPLAIN] = {"reasons": ["Deployment operator is not ready"]}
+    plugin.answers[EXPLAIN_RELEASE] = {"reasons": ["Deployment operator is not ready"]}
     assert run_release_hooks("on_error", "timed out waiting for the condition") == [False]
     assert plugin.said == [("error", "platform eu (namespace ops): Deployment operator is not ready")]
 
 
 def test_a_wrong_context_is_told_before_the_first_object(plugin: Plugin) -> None:
-    plugin.answers[RIGHTS] = {"missing": [], "fault": "the kubeconfig has no context `nosuch`; it has `a`"}
+    plugin.answers[FIND_MISSING_RIGHTS] = {"missing": [], "fault": "the kubeconfig has no context `nosuch`; it has `a`"}
     with pytest.raises(WrongContextError, match=r"eu\.context: the kubeconfig has no context `nosuch`"):
         make_first()
 
 
 def test_every_missing_right_is_listed_before_the_first_object(plugin: Plugin) -> None:
     rights = ["delete pods in namespace eu (freeze)", "create namespaces in the cluster (own namespace)"]
-    plugin.answers[RIGHTS] = {"missing": rights}
+    plugin.answers[FIND_MISSING_RIGHTS] = {"missing": rights}
     with pytest.raises(MissingRightsError) as caught:
         make_first()
     head, *lines = str(caught.value).splitlines()
@@ -223,6 +225,6 @@ def test_every_missing_right_is_listed_before_the_first_object(plugin: Plugin) -
 
 
 def test_an_object_is_made_where_no_right_is_missing(plugin: Plugin) -> None:
-    plugin.answers[RIGHTS] = {"missing": []}
+    plugin.answers[FIND_MISSING_RIGHTS] = {"missing": []}
     make_first()
-    assert [function for function, _ in plugin.asked] == [RIGHTS]
+    assert [function for function, _ in plugin.asked] == [FIND_MISSING_RIGHTS]
