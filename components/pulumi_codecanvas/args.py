@@ -35,7 +35,13 @@ from pulumi_codecanvas.connection import (
 )
 from pulumi_codecanvas.errors import Fault, InvalidArgumentsError
 from pulumi_codecanvas.freeze import freeze_faults
-from pulumi_codecanvas.hardening import limits_faults, pod_security_faults, quota_faults, service_account_faults
+from pulumi_codecanvas.hardening import (
+    POD_SECURITY_LEVELS,
+    limits_faults,
+    pod_security_faults,
+    quota_faults,
+    service_account_faults,
+)
 from pulumi_codecanvas.keys import private_key_faults
 from pulumi_codecanvas.plain_values import read_plain
 from pulumi_codecanvas.pod_template import PodTemplate, load_pod_template
@@ -55,8 +61,9 @@ class ComputingPlatformArgs(TypedDict, total=False):
     """Address of the CodeCanvas application that the operator dials, such as `http://codecanvas.example.com:8098`.
     Required unless `connection_snippet` is given."""
     platform_name: str
-    """Name of the connection in CodeCanvas, a DNS-1123 label; also the stem of every child's name. Defaults to the
-    resource's name."""
+    """Name of the connection in CodeCanvas, a DNS-1123 label; also the stem of every child's name. Another name is
+    another platform, with another key and `instance_id`, and needs another `namespace`; the old one is deleted then.
+    Defaults to the resource's name."""
     instance_id: Input[str]
     """The operator's instance ID (`operator.secret.instanceId`). Defaults to a UUID derived from the platform's name,
     the same on every machine and in every run. Excludes `connection_snippet`, which brings its own."""
@@ -90,7 +97,8 @@ class ComputingPlatformArgs(TypedDict, total=False):
     Defaults to the published operator chart."""
     chart_version: str
     """Version of the chart. Of an `oci://` reference without a tag or digest, and of a chart in a repository, the
-    default is the version that this package was made for; a local path needs none."""
+    default is the version that this package was made for; a local path needs none. With a snippet that has no
+    `--version` there is no default: the newest is taken."""
     chart_repository: str
     """URL of the Helm repository that holds `chart`."""
     chart_username: Input[str]
@@ -114,7 +122,8 @@ class ComputingPlatformArgs(TypedDict, total=False):
     freeze: bool
     """Block new dev environments and stop the running ones; volumes stay. Defaults to `false`."""
     freeze_reason: str
-    """Why the platform is frozen: shown to whoever is refused."""
+    """Why the platform is frozen: shown to whoever is refused, unless `freeze_mode` is `quota`; the first 500
+    characters."""
     freeze_mode: str
     """How a freeze blocks: `policy` (a ValidatingAdmissionPolicy, Kubernetes 1.30 and later) or `quota` (a
     ResourceQuota of no pods; needs `operator_namespace` to differ from `namespace`). Defaults to `policy`."""
@@ -130,7 +139,8 @@ class ComputingPlatformArgs(TypedDict, total=False):
     """Let a delete leave the volumes (PersistentVolumeClaims), and so the namespace. Defaults to `false`."""
     pod_security: str
     """Pod Security level that the namespace enforces: `privileged`, `baseline` or `restricted`. Audit and warn are set
-    to `baseline`. Defaults to `privileged`, which Docker in the worker pod needs unless Sysbox is used."""
+    to `baseline`. Defaults to `privileged`, which Docker in the worker pod needs unless Sysbox is used. An adopted
+    namespace keeps its own."""
     quota: Mapping[str, Any]
     """ResourceQuota for `namespace`: resource name to quantity, such as `requests.cpu: "64"`."""
     limits: Mapping[str, Any]
@@ -138,11 +148,14 @@ class ComputingPlatformArgs(TypedDict, total=False):
     `maxLimitRequestRatio`, each a mapping of resource name to quantity."""
     network_policy: bool
     """Isolate `namespace` by a NetworkPolicy: no traffic in from other namespaces but the operator's, no access to the
-    cloud's metadata address. Defaults to `false`."""
+    cloud's metadata address. Policies add up, so one of your own allows what else has to reach worker pods, such as
+    the application's jump server, or their way to the metadata server that Workload Identity on GKE takes (TCP 80 of
+    169.254.169.254/32); IRSA and EKS Pod Identity need no such thing. Defaults to `false`."""
     storage: Any
     """StorageClass and VolumeSnapshotClass for dev environments: `eks`, `gke`, or a mapping with the CSI `driver` and
     any of `name`, `parameters`, `snapshotParameters`, `reclaimPolicy`, `deletionPolicy`, `volumeBindingMode`,
-    `allowVolumeExpansion` and `default`. Defaults to none."""
+    `allowVolumeExpansion` and `default`. Both classes are named `codecanvas-` and the platform's name unless `name`
+    says otherwise, and are the cluster's default only where `default` is true. Defaults to none."""
     kubeconfig: Input[str]
     """Kubeconfig of the platform's cluster: the file's content or its path. By default the component's kubernetes
     provider counts, else the stack's `kubernetes:` config, else the ambient kubeconfig. Content that leads to
@@ -239,6 +252,7 @@ def check_args(
         typed["values"], found = read_plain("values", typed["values"])
         faults += found
     faults += _value_faults(typed) + chart_faults(typed, base_dir) + _combination_faults(given.keys(), typed, base_dir)
+    faults += _idle_faults(typed)
     propagated = {key: typed.pop(key, ()) for key in ("propagate_env", "propagate_paths")}
     try:
         typed["pod_template"] = load_pod_template(typed.get("pod_template"), base_dir=base_dir, **propagated)
@@ -400,6 +414,15 @@ def _combination_faults(given: Collection[str], typed: Mapping[str, Any], base_d
         missing = "chart_password" if "chart_username" in given else "chart_username"
         faults.append(Fault(missing, "is missing", "a private registry needs both user name and password"))
     return faults
+
+
+def _idle_faults(typed: Mapping[str, Any]) -> list[Fault]:
+    """Refuse what would have no effect where people rely on it: an adopted namespace keeps its own labels."""
+    level = typed.get("pod_security")
+    if typed.get("create_namespace", True) or level not in POD_SECURITY_LEVELS[1:]:
+        return []
+    remedy = f"remove it, and label the namespace yourself: pod-security.kubernetes.io/enforce={level}"
+    return [Fault("pod_security", "has no effect on a namespace that is adopted (`create_namespace: false`)", remedy)]
 
 
 def _repository_faults(chart: str | None, given: Collection[str]) -> list[Fault]:

@@ -469,6 +469,7 @@ def features_of(args: PlatformArgs) -> list[str]:
     """Name the features in use, as the plugin's list of rights does."""
     by_policy = args.freeze and args.freeze_mode == "policy"
     used = {
+        "kubeconfig": args.kubeconfig is not None,
         "pod template": True,
         "Helm release": True,
         "own namespace": args.create_namespace,

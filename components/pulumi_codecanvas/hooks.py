@@ -36,11 +36,13 @@ _CLEARINGS = 3
 _ADVICE = {
     "cannot re-use a name that is still in use": (
         "namespace {namespace} has a Helm release {name} already, and it is not this platform's; choose another"
-        " `releaseName` or `operatorNamespace`, or remove it: helm uninstall {name} --namespace {namespace}"
+        " `releaseName` or `operatorNamespace` (with a snippet: in its text), or remove it: helm uninstall {name}"
+        " --namespace {namespace}"
     ),
     "another operation (install/upgrade/rollback) is in progress": (
         "a Helm operation on release {name} runs, or was cut off, and is not known to be this stack's; wait for it or,"
-        " where none runs, end it: helm rollback {name} --namespace {namespace} --wait; then run `pulumi up` again"
+        " where none runs, end it: helm rollback {name} --namespace {namespace} --wait (a release that was never"
+        " installed whole: helm uninstall {name} --namespace {namespace}); then run `pulumi up` again"
     ),
     "has no deployed releases": (
         "the Helm release {name} was removed past this stack; run `pulumi up --refresh`, which installs it again"
@@ -127,7 +129,7 @@ class Hooks:
 
         Args:
             name: of the hook, unique in the platform.
-            remedy: what to do about an object that is somebody else's.
+            remedy: what to do about an object that bears no stack's mark.
 
         """
         if _is_mocked():
@@ -151,7 +153,7 @@ class Hooks:
                 pulumi.log.warn(f"{what} was left by an interrupted run of this stack; it is made anew")
                 return True
             text = f"{what} exists already {found.get('reason', '')}"
-            pulumi.log.error(f"{text}; {remedy}" if remedy and not found.get("ours") else text)
+            pulumi.log.error(f"{text}; {remedy}" if remedy and found.get("adoptable") else text)
             return False
 
         return pulumi.ResourceHookBinding(on_error=[_noted(SharedErrorHook(self.stem, f"{name}-exists", reclaim))])

@@ -400,7 +400,7 @@ class Cluster:
         source = describe_source(self._kubeconfig, self._context)
         return Unreachable(
             f"cannot {doing}: no answer from {session.host} ({error})",
-            f"see that `kubectl get namespaces` works with {source} on this machine, then run the command again",
+            f"see that `kubectl version` works with {source} on this machine, then run the command again",
         )
 
 

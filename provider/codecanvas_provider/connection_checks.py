@@ -22,7 +22,7 @@ from codecanvas_provider.cluster import (
     Refused,
     is_missing_right,
 )
-from codecanvas_provider.freeze_block import describe_block, freeze_block, is_blocked, is_quota_denial
+from codecanvas_provider.freeze_block import describe_block, freeze_block, how_to_delete, is_blocked, is_quota_denial
 from codecanvas_provider.missing_rights import find_missing
 from codecanvas_provider.namespace_holders import find_holders
 from codecanvas_provider.namespaces import require_namespace
@@ -54,6 +54,11 @@ LEAST_VERSION_FOR_POLICY = (1, 30)
 """Kubernetes versions: what CodeCanvas needs, and since when the freeze policy is stable."""
 
 TRIAL_NAME = "codecanvas-connection-test"
+
+_ROTATE = (
+    "rotate the key: with another `tokenVersion`, another `privateKey` where you gave one, or a snippet with a newly"
+    " generated token"
+)
 
 
 @dataclass(frozen=True)
@@ -185,7 +190,8 @@ def _check_reachable(target: Target) -> str:
     if numbers < least:
         raise _fail(
             f"Kubernetes {version} knows no ValidatingAdmissionPolicy, so this platform could not be frozen;"
-            " set `freezeMode: quota`, or upgrade the cluster to 1.30 or newer"
+            " set `freezeMode: quota` and an `operatorNamespace` other than `namespace`, or upgrade the cluster to 1.30"
+            " or newer"
         )
     return f"Kubernetes {version} answers"
 
@@ -252,7 +258,7 @@ def _check_release(target: Target) -> str:
     if revision.status == "uninstalling":
         raise _fail(
             f"release {release} is uninstalling: a delete was cut off; `pulumi destroy` finishes it, or"
-            f" `pulumi up --replace '**{target.platform}-release'` installs it again"
+            f" `pulumi up --replace '**::{target.platform}-release'` installs it again"
         )
     raise _fail(
         f"release {release} is {revision.status or 'in an unknown state'}; look at"
@@ -320,14 +326,13 @@ def _require_key(target: Target, workload: Workload, sources: Sources) -> None:
     if revision is not None and tested != str(revision.number) and workload.annotations.get(SOURCES) != sources.state:
         raise _fail(
             f"{workload.title} may not run on the current key: release {target.release} was upgraded past this stack"
-            f" (to revision {revision.number}, tested was {tested}); run `pulumi up --refresh`, or rotate the key with"
-            " another `tokenVersion`"
+            f" (to revision {revision.number}, tested was {tested}); run `pulumi up --refresh`, or {_ROTATE}"
         )
     rewritten = sources.rewritten(workload)
     if rewritten:
         raise _fail(
             f"{workload.title} may not run on the current key: what it reads was changed past this stack"
-            f" ({join_names(rewritten)}); {_put_back(target)}, or rotate the key with another `tokenVersion`"
+            f" ({join_names(rewritten)}); {_put_back(target)}, or {_ROTATE}"
         )
 
 
@@ -389,9 +394,10 @@ def _check_template(target: Target) -> str:
     if is_freeze_denial(refusal, namespace=target.namespace):
         if target.lifting:
             return _ACCEPTED
+        left = "quota" if is_quota_denial(refusal) else "policy"
         raise _fail(
-            f"the platform is not frozen but what a freeze left behind refuses worker pods: {refusal}; delete it with"
-            " kubectl, or freeze and unfreeze the platform"
+            f"the platform is not frozen but what a freeze left behind refuses worker pods: {refusal}; delete it:"
+            f" `{how_to_delete(freeze_block(target.namespace, left))}`"
         )
     if is_quota_denial(refusal):
         return _ACCEPTED

@@ -39,6 +39,8 @@ _IDENTIFY = "identifyCluster"
 _CLUSTER = "cluster"
 _ACCESS = ("kubeconfig", "context")
 _ALL = (_NAMESPACES, _RETAINED, _ADOPTED)
+_CREATE = "createNamespace"
+_CREATE_OPERATORS = "createOperatorNamespace"
 
 _PLACE: dict[str, Field] = {
     "kubeconfig": CLUSTER_FIELDS["kubeconfig"],
@@ -176,8 +178,13 @@ class ConnectionKey(CustomResource):
         ways = [inputs.get(name) for name in _ACCESS]
         if holds_unknown([*ways, *(inputs.get(name) for name in (*_ALL, _BESIDE))]):
             return
-        own = [*(inputs.get(_NAMESPACES) or []), *(inputs.get(_RETAINED) or [])]
-        theirs = [*(inputs.get(_ADOPTED) or []), *([inputs[_BESIDE]] if inputs.get(_BESIDE) else [])]
+        owned = [*(inputs.get(_RETAINED) or []), *(inputs.get(_NAMESPACES) or [])]
+        adopted = list(inputs.get(_ADOPTED) or [])
+        # The platform's namespace comes first, unless it is adopted; the other one is the operator's.
+        own = dict.fromkeys(owned, _CREATE_OPERATORS) | ({} if adopted else dict.fromkeys(owned[:1], _CREATE))
+        theirs = dict.fromkeys(adopted, _CREATE)
+        if inputs.get(_BESIDE):
+            theirs[inputs[_BESIDE]] = _CREATE_OPERATORS
         try:
             obstacles = await in_thread(context, find_obstacles, self._connect(*ways), own, theirs, context.urn)
         except ClusterError:

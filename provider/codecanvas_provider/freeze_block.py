@@ -141,6 +141,13 @@ def describe_block(block: Block) -> str:
     return " and ".join(f"{kind.name} {name}" for kind, name, _ in reversed(block.objects))
 
 
+def how_to_delete(block: Block) -> str:
+    """Give the command that deletes the objects of a block."""
+    things = " ".join(f"{kind.plural}/{name}" for kind, name, _ in block.objects)
+    where = f" --namespace {block.namespace}" if any(kind.namespaced for kind, _, _ in block.objects) else ""
+    return f"kubectl delete {things}{where}"
+
+
 def try_worker_pod(cluster: Cluster, namespace: str) -> str:
     """Ask in a dry run for the smallest worker pod; give the API server's refusal, or that it would accept it."""
     try:

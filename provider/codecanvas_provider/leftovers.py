@@ -108,31 +108,32 @@ class Leftovers:
             arguments: see `_FIELDS`.
 
         Returns:
-            `cleared`: whether it is gone; `reason`: why not, in words that go on from "it exists already"; `ours`:
-            whether it is this stack's all the same, so that to use it as somebody else's would be wrong.
+            `cleared`: whether it is gone; `reason`: why not, in words that go on from "it exists already"; `adoptable`:
+            whether it can be used as it is, since it is of no stack, which would delete it one day.
 
         """
         given = require_fields(arguments, _FIELDS)
         if context.preview:
-            return {"cleared": False, "reason": "", "ours": False}
+            return {"cleared": False, "reason": "", "adoptable": False}
         cluster = self._connect(given.get("kubeconfig"), given.get("context"))
-        ours = False
+        adoptable = False
         try:
             kind, name, namespace = _KINDS[given["kind"]], given["name"], given.get("namespace")
             found = await in_thread(context, cluster.get, kind, name, namespace, metadata_only=True)
             metadata = found["metadata"] if found else {}
-            ours = stack_of(metadata) == given["owner"]
+            adoptable = found is not None and stack_of(metadata) is None
             reason = await self._clear(context, cluster, given, found) if found else ""
         except ClusterError as error:
             reason = f"and whose it is cannot be seen: {error}"
-        return {"cleared": not reason, "reason": reason, "ours": ours}
+        return {"cleared": not reason, "reason": reason, "adoptable": adoptable}
 
     async def _clear(self, context: Context, cluster: Cluster, given: dict[str, Any], found: dict[str, Any]) -> str:
         kind, name, namespace = _KINDS[given["kind"]], given["name"], given.get("namespace")
         metadata = found["metadata"]
         owner = stack_of(metadata)
         if owner != given["owner"]:
-            return f"and is of the stack {owner}" if owner else "and is not of this stack"
+            another = "; choose another" if kind is NAMESPACE else ""
+            return f"and is of the stack {owner}{another}" if owner else "and is not of this stack"
         platform = (metadata.get("labels") or {}).get(PLATFORM_LABEL)
         if platform != given["platformName"]:
             return (

@@ -48,7 +48,7 @@ def find_missing(
     for feature in features:
         for rule in RULES[feature]:
             for verb in () if rule.optional else rule.verbs:
-                name = namespace if rule.one else ""
+                name = rule.name.format(namespace=namespace)
                 asked.setdefault((verb, rule.group, rule.resource, places[rule.scope], name), feature)
     return [_describe(*right, feature) for right, feature in asked.items() if not cluster.may(*right)]
 

@@ -9,7 +9,7 @@ from pulumi_codecanvas.errors import ClusterError
 from pulumi_codecanvas.manifests import stack_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
     from codecanvas_provider.cluster import Cluster
 
@@ -52,39 +52,47 @@ def require_namespace(cluster: Cluster, name: str, uid: str | None) -> dict[str,
         raise WrongClusterError(f"namespace {name} was made for the platform but is not in this cluster", _REMEDY)
     raise ClusterError(
         f"namespace {name} does not exist",
-        f"create it, or let the platform do so (`createNamespace: true`); `kubectl get namespace {name}`",
+        "create it, or let the platform do so (`createNamespace: true`)",
     )
 
 
 def is_made_here(cluster: Cluster, namespace: str, urn: str) -> bool:
     """Tell whether a namespace bears the mark of the stack of this URN."""
     found = cluster.get(NAMESPACE, namespace, metadata_only=True)
-    owner = stack_of(found["metadata"]) if found else None
+    return _is_of_stack(stack_of(found["metadata"]) if found else None, urn)
+
+
+def _is_of_stack(owner: str | None, urn: str) -> bool:
     stack, project = urn.split("::")[:2] if "::" in urn else ("", "")
     return owner is not None and owner.split("/")[1:] == [project, stack.rpartition(":")[2]]
 
 
-def find_obstacles(cluster: Cluster, own: Iterable[str], theirs: Iterable[str], urn: str) -> list[str]:
+def find_obstacles(cluster: Cluster, own: Mapping[str, str], theirs: Mapping[str, str], urn: str) -> list[str]:
     """Say which namespaces a new platform could not make, and which of those it is to use are missing.
 
     Args:
         cluster: the platform's cluster.
-        own: namespaces that the platform is to make.
-        theirs: namespaces that are to be there.
+        own: namespaces that the platform is to make, each with the argument that says so.
+        theirs: namespaces that are to be there, each with the argument that says so.
         urn: of a resource of the stack.
 
     """
     found = []
-    for name in own:
+    for name, argument in own.items():
         there = cluster.get(NAMESPACE, name, metadata_only=True)
-        if there and not there["metadata"].get("deletionTimestamp") and not is_made_here(cluster, name, urn):
+        owner = stack_of(there["metadata"]) if there else None
+        if there is None or there["metadata"].get("deletionTimestamp") or _is_of_stack(owner, urn):
+            continue
+        if owner:
+            found.append(f"namespace {name} exists already and is of the stack {owner}: choose another")
+        else:
             found.append(
                 f"namespace {name} exists already and is not of this stack: unless it was imported, choose another, or"
-                " adopt it (`createNamespace: false`)"
+                f" adopt it (`{argument}: false`)"
             )
     return found + [
         f"namespace {name} does not exist: unless something else makes it in this update, create it, or let the"
-        " platform do so (`createNamespace: true`)"
-        for name in theirs
+        f" platform do so (`{argument}: true`)"
+        for name, argument in theirs.items()
         if cluster.get(NAMESPACE, name, metadata_only=True) is None
     ]

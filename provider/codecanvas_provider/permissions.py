@@ -11,6 +11,7 @@ from typing import Literal, get_args
 
 Scope = Literal["platform", "operator", "cluster"]
 Feature = Literal[
+    "kubeconfig",
     "own namespace",
     "own operator namespace",
     "pod template",
@@ -45,7 +46,7 @@ class Rule:
         group: API group; empty for the core.
         scope: in the platform's namespace, the operator's namespace, or the whole cluster.
         optional: without it the feature works all the same, with less to say.
-        one: only the object named like the platform's namespace.
+        name: only the object of this name; `{namespace}` stands for the platform's namespace.
 
     """
 
@@ -55,7 +56,7 @@ class Rule:
     group: str = ""
     scope: Scope = "platform"
     optional: bool = False
-    one: bool = False
+    name: str = ""
 
 
 _INSTALL = ("get", "create", "patch", "delete")
@@ -68,10 +69,22 @@ def _made(resource: str, group: str = "", scope: Scope = "platform") -> tuple[Ru
     return (Rule(resource, _MAKE, "make, change and delete it, and see it go", group, scope),)
 
 
-_NAMESPACE = Rule("namespaces", ("get",), "see that it is the right cluster and the namespace is active", one=True)
+_NAMESPACE = Rule(
+    "namespaces", ("get",), "see that it is the right cluster and the namespace is active", name="{namespace}"
+)
 _WORKLOADS = ("deployments", "statefulsets", "daemonsets")
 
 RULES: dict[Feature, tuple[Rule, ...]] = {
+    "kubeconfig": (
+        Rule(
+            "namespaces",
+            ("get",),
+            "know the cluster again at another address",
+            scope="cluster",
+            optional=True,
+            name="kube-system",
+        ),
+    ),
     "connection test": (
         _NAMESPACE,
         Rule("pods", ("create",), "try the pod template in a dry run"),

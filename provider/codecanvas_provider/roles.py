@@ -37,27 +37,31 @@ def make_roles(
     for rule in rules:
         places = {"platform": homes[namespace], "operator": homes[operator_namespace or namespace], "cluster": wide}
         places[rule.scope].append(rule)
-    roles = [_role(wide, None)] if wide else []
+    named = [rule for rule in wide if rule.name]
+    roles = [_role([rule for rule in wide if not rule.name], None, named)] if wide else []
     return roles + [_role(inside, place) for place, inside in homes.items() if inside]
 
 
-def _role(rules: Iterable[Rule], namespace: str | None) -> dict[str, Any]:
+def _role(rules: Iterable[Rule], namespace: str | None, named: Iterable[Rule] = ()) -> dict[str, Any]:
     place = {"namespace": namespace} if namespace else {}
     return {
         "apiVersion": f"{_RBAC}/v1",
         "kind": "Role" if namespace else "ClusterRole",
         "metadata": {"name": NAME, **place},
         "rules": [
-            {
-                "apiGroups": [group],
-                "resources": [resource],
-                "verbs": verbs,
-                # A namespace is the only thing that is asked for by a name known beforehand.
-                **({"resourceNames": [namespace]} if namespace and resource == "namespaces" else {}),
-            }
-            for group, resource, verbs in merge_rules(rules)
+            # A namespace is the only thing in a namespace that is asked for by a name known beforehand.
+            *(
+                _entry(group, resource, verbs, namespace if resource == "namespaces" else None)
+                for group, resource, verbs in merge_rules(rules)
+            ),
+            *(_entry(rule.group, rule.resource, rule.verbs, rule.name) for rule in named),
         ],
     }
+
+
+def _entry(group: str, resource: str, verbs: Sequence[str], name: str | None) -> dict[str, Any]:
+    names = {"resourceNames": [name]} if name else {}
+    return {"apiGroups": [group], "resources": [resource], "verbs": list(verbs), **names}
 
 
 def merge_rules(rules: Iterable[Rule]) -> list[tuple[str, str, Sequence[str]]]:

@@ -148,7 +148,7 @@ def open_session(kubeconfig: str | None, context: str | None) -> Session:
     except (config.ConfigException, OSError, ValueError, KeyError, TypeError) as error:
         raise ClusterError(
             f"cannot log in with {describe_source(kubeconfig, context)}: {_explain(error)}",
-            "see that `kubectl get namespaces` works with it on this machine",
+            "see that `kubectl version` works with it on this machine",
         ) from None
     return Session(settings.host, settings, pool, expires, impersonation)
 

@@ -154,7 +154,7 @@ def plan_recovery(files: StateFiles) -> Recovery:
         ]
     if files.locks:
         script += [
-            f"# The stack is locked by {files.locks[0]}. Where a run is still at work, end that first.",
+            f"# The stack is locked by {files.locks[0]}. Where a run is still at work, let it end instead.",
             f"pulumi cancel --yes {shlex.quote(files.qualified_name)}",
         ]
     if not any(copy.path == state for copy in copies):

@@ -24,8 +24,8 @@ pytestmark = pytest.mark.engine
 @fault(
     10,
     "API server away for 5, 30 or 120 s",
-    happens="a freeze waits up to 75 s for it and goes on; in the middle of a Helm install, the run fails and the next"
-    " `up` goes on from there",
+    happens="a freeze that is stopping dev environments waits for it, up to `stopTimeout`, and goes on (any other"
+    " request of ours up to 75 s); in the middle of a Helm install, the run fails and the next `up` goes on from there",
 )
 @pytest.mark.parametrize("seconds", [5, 30])
 def test_a_freeze_outlasts_an_outage(
@@ -68,7 +68,8 @@ def test_the_next_up_mends_an_install_that_an_outage_cut_off(
 @fault(
     11,
     "429 and 503 with `Retry-After` for a minute",
-    happens="both plugins wait as long as they are asked to and try again: the run takes longer",
+    happens="both plugins wait and try again, ours after 10 s at the longest and for up to 75 s a request: the run"
+    " takes longer",
 )
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("seconds", [8, pytest.param(60, marks=pytest.mark.slow)])

@@ -37,7 +37,8 @@ def kill_at(stack: Stack, hold: Hold, command: str = "up") -> None:
     2,
     "SIGKILL of the engine after the API server took an object and before the state has it",
     happens="the object bears the stack's mark and nothing depends on it yet: the next `up` makes it anew; an object"
-    " without the mark, or a namespace that holds anything, is refused by name. Pulumi warns of the pending operation"
+    " without the mark, a namespace that holds anything, or, after an hour, whatever is not in a namespace is refused"
+    " by name, with what to do. Pulumi warns of the pending operation"
     " until `pulumi refresh --clear-pending-creates` drops it",
     user="`pulumi cancel` where the lock stayed",
 )
@@ -174,7 +175,7 @@ def test_a_release_that_is_gone_but_in_the_state_comes_back_with_a_refresh(
     7,
     "a release left `uninstalling` by a killed destroy",
     happens="`pulumi destroy` goes on from there. `pulumi up` says what to do to have the release back",
-    user="`pulumi destroy`; or `pulumi up --replace '**NAME-release'`",
+    user="`pulumi destroy`; or `pulumi up --replace '**::NAME-release'`",
 )
 def test_a_release_left_uninstalling_is_destroyed_or_put_back(proxied: Stack, proxy: ApiProxy, admin: Cluster) -> None:
     platform = unique("eu")
@@ -182,7 +183,7 @@ def test_a_release_left_uninstalling_is_destroyed_or_put_back(proxied: Stack, pr
     proxied.up()
     kill_at(proxied, proxy.hold("DELETE", "/deployments/"), command="destroy")
     assert release_status(admin, platform) == ["uninstalling"]
-    assert f"pulumi up --replace '**{platform}-release'" in proxied.up(ok=False).text
+    assert f"pulumi up --replace '**::{platform}-release'" in proxied.up(ok=False).text
     proxied.up("--replace", f"**{platform}-release")
     assert_recovered(proxied, admin, platform)
     kill_at(proxied, proxy.hold("DELETE", "/deployments/"), command="destroy")

@@ -67,5 +67,5 @@ def granted(
 
 
 def _as_rule(rule: Rule, platform: str) -> dict[str, object]:
-    names = {"resourceNames": [platform]} if rule.one else {}
+    names = {"resourceNames": [rule.name.format(namespace=platform)]} if rule.name else {}
     return {"apiGroups": [rule.group], "resources": [rule.resource], "verbs": list(rule.verbs), **names}

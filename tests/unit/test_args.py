@@ -31,6 +31,18 @@ def refused(**arguments: Any) -> list[str]:
     return [str(fault) for fault in caught.value.faults]
 
 
+def test_a_pod_security_level_that_an_adopted_namespace_would_not_get_is_refused() -> None:
+    assert refused(create_namespace=False, pod_security="restricted") == [
+        (
+            "podSecurity: has no effect on a namespace that is adopted (`createNamespace: false`); remove it, and label"
+            " the namespace yourself: pod-security.kubernetes.io/enforce=restricted"
+        )
+    ]
+    # The default, which SDKs of other languages may send.
+    assert check(create_namespace=False, pod_security="privileged").pod_security == "privileged"
+    assert check(create_namespace=True, pod_security="restricted").pod_security == "restricted"
+
+
 def test_an_instance_id_is_derived_from_the_platforms_name_unless_it_is_given() -> None:
     assert check().instance_id == derive_instance_id("eu")
     assert check(platform_name="west").instance_id == derive_instance_id("west")

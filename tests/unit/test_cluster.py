@@ -405,7 +405,7 @@ def test_a_server_that_is_gone_is_named_with_the_way_out(cluster: Cluster, serve
     assert text.startswith(f"cannot read the version of the cluster: no answer from {server.url} (")
     assert "Connection refused" in text
     assert "0x" not in text
-    assert "`kubectl get namespaces`" in text
+    assert "`kubectl version`" in text
     assert TOKEN not in text
 
 

@@ -304,20 +304,43 @@ def test_dev_environments_of_others_in_the_operators_namespace_keep_no_platform_
 
 
 def test_a_preview_of_a_new_platform_tells_which_namespaces_are_in_its_way_or_missing() -> None:
-    cluster, log = FakeCluster("taken", "ours", "going", "theirs"), Log()
+    cluster, log = FakeCluster("taken", "ours", "going", "theirs", "others"), Log()
     _mark(cluster, "ours", "acme/platforms/prod")
+    _mark(cluster, "others", "acme/platforms/dev")
     _end(cluster, "going")
-    place = {"namespaces": ["taken", "ours", "going", "new"], "adopted": ["theirs", "lost"]}
+    place = {"namespaces": ["taken", "ours", "going", "new", "others"], "adopted": ["theirs", "lost"]}
     context = log.context(preview=True, urn=URN)
     run(ConnectionKey(cluster.connect_to).create(context, {"tokenVersion": "1", **place}))
     assert [message.partition(":")[0] for message in log.messages] == [
         "namespace taken exists already and is not of this stack",
+        "namespace others exists already and is of the stack acme/platforms/dev",
         "namespace lost does not exist",
     ]
     run(ConnectionKey(cluster.connect_to).create(log.context(urn=URN), {"tokenVersion": "1", **place}))
     cluster.away = True
     run(ConnectionKey(cluster.connect_to).create(log.context(preview=True), {"tokenVersion": "1", **place}))
-    assert len(log.messages) == 2
+    assert len(log.messages) == 3
+
+
+@pytest.mark.parametrize(
+    ("place", "arguments"),
+    [
+        ({"namespaces": ["eu", "ops"]}, ["createNamespace: false", "createOperatorNamespace: false"]),
+        ({"retained": ["eu"], "namespaces": ["ops"]}, ["createNamespace: false", "createOperatorNamespace: false"]),
+        ({"adopted": ["lost"], "namespaces": ["ops"]}, ["createOperatorNamespace: false", "createNamespace: true"]),
+        (
+            {"namespaces": ["eu"], "operatorNamespace": "lost"},
+            ["createNamespace: false", "createOperatorNamespace: true"],
+        ),
+    ],
+)
+def test_a_namespace_in_the_way_is_told_with_the_argument_that_is_about_it(
+    place: dict[str, Any], arguments: list[str]
+) -> None:
+    cluster, log = FakeCluster("eu", "ops"), Log()
+    context = log.context(preview=True, urn=URN)
+    run(ConnectionKey(cluster.connect_to).create(context, {"tokenVersion": "1", **place}))
+    assert [message.partition("(`")[2].partition("`)")[0] for message in log.messages] == arguments
 
 
 @pytest.mark.parametrize(

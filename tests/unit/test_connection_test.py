@@ -200,7 +200,7 @@ FAULTS: dict[str, tuple[Callable[[FakeCluster], object], str, str]] = {
     "cluster without policies": (
         lambda cluster: setattr(cluster, "version", "v1.29.0"),
         "Cluster reachable",
-        "set `freezeMode: quota`, or upgrade",
+        "set `freezeMode: quota` and an `operatorNamespace` other than `namespace`, or upgrade",
     ),
     "missing right": (
         lambda cluster: cluster.denied.add("delete persistentvolumeclaims"),
@@ -275,7 +275,10 @@ FAULTS: dict[str, tuple[Callable[[FakeCluster], object], str, str]] = {
     "block left behind": (
         lambda cluster: setattr(cluster, "refuse_pod", lambda _pod: FROZEN),
         "Pod template",
-        "the platform is not frozen but what a freeze left behind refuses worker pods",
+        (
+            "`kubectl delete validatingadmissionpolicybindings/codecanvas-freeze-eu"
+            " validatingadmissionpolicies/codecanvas-freeze-eu`"
+        ),
     ),
     "no snapshots": (
         forget_snapshots,

@@ -135,7 +135,7 @@ def test_an_object_that_was_cleared_is_made_again(plugin: Plugin) -> None:
 
 
 def test_an_object_that_stays_is_explained(plugin: Plugin) -> None:
-    plugin.answers[CLEAR_LEFTOVER] = {"cleared": False, "reason": "and is not of this stack"}
+    plugin.answers[CLEAR_LEFTOVER] = {"cleared": False, "reason": "and is not of this stack", "adoptable": True}
     assert fail_namespace(EXISTS) is False
     [(severity, text)] = plugin.said
     assert severity == "error"
@@ -148,8 +148,8 @@ def test_a_namespace_that_is_not_there_is_named_with_the_argument_that_makes_it(
     assert (plugin.said, plugin.asked) == ([("error", says)], [])
 
 
-def test_nobody_is_told_to_adopt_what_is_the_stacks_own(plugin: Plugin) -> None:
-    plugin.answers[CLEAR_LEFTOVER] = {"cleared": False, "reason": "and is this stack's", "ours": True}
+def test_nobody_is_told_to_adopt_what_a_stack_owns(plugin: Plugin) -> None:
+    plugin.answers[CLEAR_LEFTOVER] = {"cleared": False, "reason": "and is this stack's", "adoptable": False}
     assert fail_namespace(EXISTS) is False
     assert plugin.said == [("error", "the Namespace eu exists already and is this stack's")]
 

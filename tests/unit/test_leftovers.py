@@ -44,14 +44,14 @@ def clear(cluster: FakeCluster, kind: Kind, *, preview: bool = False, **given: A
 
 def test_an_object_with_our_mark_is_cleared(cluster: FakeCluster) -> None:
     put(cluster, POD_TEMPLATE, OWNER, "eu")
-    assert clear(cluster, POD_TEMPLATE, namespace="eu") == {"cleared": True, "reason": "", "ours": True}
+    assert clear(cluster, POD_TEMPLATE, namespace="eu") == {"cleared": True, "reason": "", "adoptable": False}
     assert cluster.find(POD_TEMPLATE, "eu", "eu") is None
 
 
 def test_a_preview_clears_nothing(cluster: FakeCluster) -> None:
     put(cluster, POD_TEMPLATE, OWNER, "eu")
     found = clear(cluster, POD_TEMPLATE, preview=True, namespace="eu")
-    assert found == {"cleared": False, "reason": "", "ours": False}
+    assert found == {"cleared": False, "reason": "", "adoptable": False}
     assert cluster.calls == []
     assert cluster.find(POD_TEMPLATE, "eu", "eu")
 
@@ -63,15 +63,24 @@ def test_a_preview_clears_nothing(cluster: FakeCluster) -> None:
 def test_an_object_of_somebody_else_stays(cluster: FakeCluster, owner: str | None, reason: str) -> None:
     put(cluster, POD_TEMPLATE, owner, "eu")
     found = clear(cluster, POD_TEMPLATE, namespace="eu")
-    assert not found["cleared"]
+    assert (found["cleared"], found["adoptable"]) == (False, owner is None)
     assert reason in found["reason"]
     assert cluster.find(POD_TEMPLATE, "eu", "eu")
+
+
+def test_nobody_is_told_to_adopt_a_namespace_that_another_stack_would_delete(cluster: FakeCluster) -> None:
+    put(cluster, NAMESPACE, "organization/codecanvas/other")
+    found = clear(cluster, NAMESPACE)
+    assert found["adoptable"] is False
+    assert found["reason"] == "and is of the stack organization/codecanvas/other; choose another"
+    put(cluster, NAMESPACE, None)
+    assert clear(cluster, NAMESPACE)["adoptable"] is True
 
 
 def test_an_object_of_another_platform_of_the_stack_stays(cluster: FakeCluster) -> None:
     put(cluster, STORAGE_CLASS, OWNER)
     found = clear(cluster, STORAGE_CLASS, platformName="us")
-    assert (found["cleared"], found["ours"]) == (False, True)
+    assert (found["cleared"], found["adoptable"]) == (False, False)
     assert found["reason"].startswith("and is of the platform eu of this stack; each needs its own.")
     assert cluster.find(STORAGE_CLASS, "eu")
 
@@ -96,7 +105,7 @@ def test_a_namespace_in_a_cluster_that_does_not_tell_its_kinds_stays(
 def test_a_cluster_wide_object_that_is_older_than_any_run_stays(cluster: FakeCluster) -> None:
     put(cluster, STORAGE_CLASS, OWNER, made=NOW)
     found = clear(cluster, STORAGE_CLASS)
-    assert (found["cleared"], found["ours"]) == (False, True)
+    assert (found["cleared"], found["adoptable"]) == (False, False)
     assert f"this stack's, made at {NOW}: too long ago" in found["reason"]
     assert "`kubectl delete storageclasses eu`" in found["reason"]
     assert cluster.find(STORAGE_CLASS, "eu")
@@ -111,7 +120,7 @@ def test_a_namespace_goes_only_when_it_holds_nothing(cluster: FakeCluster) -> No
     cluster.put(CONFIG_MAP, {"metadata": {"name": "work"}}, "eu")
     found = clear(cluster, NAMESPACE)
     assert found["cleared"] is False
-    assert found["ours"] is True
+    assert found["adoptable"] is False
     assert found["reason"].startswith(
         "and is this stack's and not empty (ConfigMap work). Where a move of the platform"
     )
@@ -119,7 +128,7 @@ def test_a_namespace_goes_only_when_it_holds_nothing(cluster: FakeCluster) -> No
     assert cluster.find(NAMESPACE, "eu")
     cluster.delete(CONFIG_MAP, "work", "eu")
     old = clear(cluster, NAMESPACE)
-    assert (old["cleared"], old["ours"]) == (False, True)
+    assert (old["cleared"], old["adoptable"]) == (False, False)
     assert f"this stack's, made at {NOW}" in old["reason"]
     namespace = cluster.find(NAMESPACE, "eu")
     assert namespace

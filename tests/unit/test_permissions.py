@@ -66,7 +66,10 @@ def test_roles_for_adopted_namespaces_make_none_and_see_only_theirs() -> None:
     wide, platform, operator = roles("--namespace", "eu", "--operator-namespace", "ops")
     assert (wide["kind"], platform["kind"], operator["kind"]) == ("ClusterRole", "Role", "Role")
     assert (platform["metadata"]["namespace"], operator["metadata"]["namespace"]) == ("eu", "ops")
-    assert not any({"namespaces", "secrets", "pods"} & set(rule["resources"]) for rule in wide["rules"])
+    assert not any({"secrets", "pods"} & set(rule["resources"]) for rule in wide["rules"])
+    assert [rule for rule in wide["rules"] if rule["resources"] == ["namespaces"]] == [
+        {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"], "resourceNames": ["kube-system"]}
+    ]
     [seen] = [rule for rule in platform["rules"] if rule["resources"] == ["namespaces"]]
     assert seen == {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"], "resourceNames": ["eu"]}
 
