@@ -25,6 +25,9 @@ from pulumi_codecanvas.storage import storage_name
 if TYPE_CHECKING:
     from pathlib import Path
 
+_LONGEST_PATH = 1024
+"""A kubeconfig in one line that is longer is no path: many keep its content as base64."""
+
 KEYS = ("platforms", "freezeAll")
 """The keys under `codecanvas:` in a stack's config."""
 
@@ -83,7 +86,8 @@ def list_secrets(config: Mapping[str, Any]) -> list[str]:
 
 
 def _holds_secret(key: str, value: object) -> bool:
-    return isinstance(value, str) and not (key == "kubeconfig" and is_path(value))
+    is_place = key == "kubeconfig" and isinstance(value, str) and is_path(value) and len(value) < _LONGEST_PATH
+    return isinstance(value, str) and not is_place
 
 
 _FREEZE_ALL = "such as: pulumi config set codecanvas:freezeAll true"

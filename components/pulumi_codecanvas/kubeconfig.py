@@ -106,14 +106,24 @@ def _read(kubeconfig: str | None) -> dict[str, Any]:
 def _read_given(kubeconfig: str) -> dict[str, Any]:
     """Read text or, where it is the path of a file that exists, that file."""
     if is_path(kubeconfig):
-        path = Path(kubeconfig).expanduser()
-        if not path.is_file():
+        path = _find_file(kubeconfig)
+        if path is None:
             raise ClusterError(
                 "`kubeconfig` is neither a kubeconfig's content nor the path of a file that exists",
-                "pass the content, or a path that is right on the machine that runs Pulumi",
+                "pass the content (decoded, where it is kept as base64), or a path that is right on the machine that"
+                " runs Pulumi",
             )
         return _merge([_read_file(path)])
     return _merge([_parse(kubeconfig, "`kubeconfig`")])
+
+
+def _find_file(path: str) -> Path | None:
+    """Give the file of this path; None where there is none, or the text cannot be a path, as one that is too long."""
+    try:
+        found = Path(path).expanduser()
+        return found if found.is_file() else None
+    except (OSError, RuntimeError, ValueError):
+        return None
 
 
 def _read_ambient() -> dict[str, Any]:
@@ -157,11 +167,12 @@ def _merge(configs: list[dict[str, Any]]) -> dict[str, Any]:
     merged: dict[str, Any] = {name: {} for name in _LISTS}
     merged["current-context"] = ""
     for config in configs:
-        merged["current-context"] = merged["current-context"] or config.get("current-context") or ""
+        current = config.get("current-context")
+        merged["current-context"] = merged["current-context"] or (current if isinstance(current, str) else "")
         for name in _LISTS:
             for entry in config.get(name) or []:
-                if isinstance(entry, dict):
-                    merged[name].setdefault(entry.get("name"), entry)
+                if isinstance(entry, dict) and isinstance(entry.get("name"), str):
+                    merged[name].setdefault(entry["name"], entry)
     return merged
 
 
@@ -179,7 +190,7 @@ def _select_context(config: dict[str, Any], context: str | None) -> dict[str, An
 
 
 def _named(config: dict[str, Any], section: str, key: str, name: Any) -> dict[str, Any]:
-    entry = config[section].get(name)
+    entry = config[section].get(name) if isinstance(name, str) else None
     if entry is not None and not isinstance(entry.get(key), dict):
         raise ClusterError(f"the kubeconfig's {key} `{name}` is empty", "pass what `kubectl config view --raw` prints")
     if entry is None:

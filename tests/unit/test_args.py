@@ -31,6 +31,13 @@ def refused(**arguments: Any) -> list[str]:
     return [str(fault) for fault in caught.value.faults]
 
 
+def test_an_empty_way_to_a_cluster_is_refused_as_the_ambient_one_may_be_another() -> None:
+    assert refused(kubeconfig="", context="") == [
+        "kubeconfig: is empty; leave it out where the ambient one is meant",
+        "context: is empty; leave it out where the ambient one is meant",
+    ]
+
+
 def test_a_pod_security_level_that_an_adopted_namespace_would_not_get_is_refused() -> None:
     assert refused(create_namespace=False, pod_security="restricted") == [
         (

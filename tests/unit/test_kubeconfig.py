@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -125,6 +126,12 @@ def test_in_a_pod_its_service_account_is_the_last_resort(monkeypatch: pytest.Mon
         (yaml.safe_dump(make_config("a", current="")), None, "has no current context"),
         (yaml.safe_dump({**make_config("a"), "clusters": []}), None, "has no cluster `a`; it has none"),
         (yaml.safe_dump({**make_config("a"), "users": []}), None, "has no user `a`"),
+        (base64.b64encode(SECRET.encode() * 99).decode(), None, r"neither .* \(decoded, where it is kept as base64\)"),
+        ("~nobody-of-this-name/config", None, "neither a kubeconfig's content"),
+        ("kube\0config", None, "neither a kubeconfig's content"),
+        (yaml.safe_dump({**make_config("a"), "current-context": ["a"]}), None, "has no current context"),
+        (yaml.safe_dump({"contexts": [{"name": ["a"], "context": {}}]}), "a", "has no context `a`|names no cluster"),
+        (yaml.safe_dump({"contexts": [{"name": "a", "context": {"cluster": ["a"]}}]}), "a", "has no cluster"),
     ],
 )
 def test_faults_are_named_without_a_secret(kubeconfig: str | None, context: str | None, message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import resource
 from types import SimpleNamespace
@@ -159,14 +160,22 @@ def test_each_secret_in_plain_text_is_warned_of_with_the_command_that_encrypts_i
     key = generate_private_key()
     eu = {"serverUrl": URL, "chart": "oci://example.com/c", "privateKey": key, "kubeconfig": kubeconfig}
     us = {"server_url": URL, "chart": "oci://example.com/c", "chart_username": "me", "chart_password": "s3cret"}
-    configure({"eu": eu, "us": us, "path": {"serverUrl": URL, "kubeconfig": "~/.kube/config"}})
+    encoded = base64.b64encode(kubeconfig.encode() * 20).decode()
+    ci = {"serverUrl": URL, "kubeconfig": encoded}
+    configure({"ci": ci, "eu": eu, "us": us, "path": {"serverUrl": URL, "kubeconfig": "~/.kube/config"}})
     declare_platforms()
-    paths = ("platforms.eu.privateKey", "platforms.eu.kubeconfig", "platforms.us.chart_password")
+    paths = (
+        "platforms.ci.kubeconfig",
+        "platforms.eu.privateKey",
+        "platforms.eu.kubeconfig",
+        "platforms.us.chart_password",
+    )
     assert len(program.warnings) == len(paths)
     for path, warning in zip(paths, program.warnings, strict=True):
         assert warning.startswith(f"codecanvas:{path} is in the config as plain text")
         assert warning.endswith(f": pulumi config set --secret --path 'codecanvas:{path}' < file")
         assert "s3cret" not in warning
+        assert encoded[:20] not in warning
         assert key.splitlines()[1] not in warning
 
 
