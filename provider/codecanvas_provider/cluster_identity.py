@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 _FIELDS: dict[str, Field] = {
-    "kubeconfig": Field(str, CLUSTER_FIELDS["kubeconfig"].about, required=True, secret=True),
+    "kubeconfig": CLUSTER_FIELDS["kubeconfig"],
     "context": CLUSTER_FIELDS["context"],
 }
 
@@ -63,5 +63,5 @@ class ClusterIdentity:
     async def identify_cluster(self, context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
         """Give `cluster`, the UID; empty where it cannot be told."""
         given = require_fields(arguments, _FIELDS)
-        told = await identify_cluster(context, self._connect, given["kubeconfig"], given.get("context"))
+        told = await identify_cluster(context, self._connect, given.get("kubeconfig", ""), given.get("context"))
         return {"cluster": told or ""}

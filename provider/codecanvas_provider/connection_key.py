@@ -8,7 +8,6 @@ from codecanvas_provider.cluster import NAMESPACE, Cluster, Refused, Unreachable
 from codecanvas_provider.cluster_identity import identify_cluster
 from codecanvas_provider.delete_guard import (
     EnvironmentsRunningError,
-    NamespaceInUseError,
     guard_move,
     require_kept,
 )
@@ -149,13 +148,13 @@ class ConnectionKey(CustomResource):
         cluster = self._connect(old_outputs.get("kubeconfig"), old_outputs.get("context"))
         disowned = set() if elsewhere else adopted & set(old_outputs.get(_NAMESPACES) or [])
         left = [name for name in before if elsewhere or name not in after]
+        # One that was there already, so that it could not be made, is adopted rightly. Where that cannot be seen, this
+        # fails: nobody would ask again before it is deleted.
+        require_kept([name for name in disowned if await in_thread(context, is_made_here, cluster, name, context.urn)])
         try:
-            # One that was there already, so that it could not be made, is adopted rightly.
-            made = [name for name in disowned if await in_thread(context, is_made_here, cluster, name, context.urn)]
-            require_kept(made)
             for namespace in [] if old_outputs.get("forceDelete") else left:
                 await in_thread(context, guard_move, cluster, namespace)
-        except (EnvironmentsRunningError, NamespaceInUseError):
+        except EnvironmentsRunningError:
             raise
         except ClusterError:
             pass  # what cannot be seen now is asked again before anything is deleted
@@ -194,11 +193,15 @@ class ConnectionKey(CustomResource):
 
     async def _leads_elsewhere(self, context: Context, old: dict[str, Any], new: dict[str, Any]) -> bool:
         """Tell whether the platform is to leave its cluster: by another address it may be the same."""
+        known = old.get(_CLUSTER)
+        if new.get("kubeconfig") and known and any(_differs(old.get(name), new.get(name)) for name in _ACCESS):
+            told = (await self._identify(context, new)).get(_CLUSTER)
+            if told and told is not UNKNOWN:
+                return bool(told != known)
         if not is_elsewhere(old, new):
             return False
         if new.get("kubeconfig"):
-            known = old.get(_CLUSTER)
-            return not known or (await self._identify(context, new)).get(_CLUSTER) != known
+            return True
         # With an ambient kubeconfig the kubernetes plugin goes on where it is, whichever context leads there.
         here, there = (self._connect(values.get("kubeconfig"), values.get("context")) for values in (old, new))
         return not await in_thread(context, _are_same, here, there, _namespaces_of(old))

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from codecanvas_provider import connection_key
 from codecanvas_provider.cluster import NAMESPACE, POD, QUOTA, Kind
+from codecanvas_provider.cluster_identity import ClusterIdentity
 from codecanvas_provider.connection_key import ConnectionKey
 from codecanvas_provider.resource import UNKNOWN, Context, Diff
 from codecanvas_provider.waiting import Pace
@@ -247,7 +248,7 @@ def test_a_namespace_is_left_by_force_frozen_or_where_nothing_can_be_seen(why: s
     _worker(cluster, "eu")
     cluster.away = why == "away"
     if why == "frozen":
-        cluster.put(QUOTA, {"metadata": {"name": QUOTA_NAME}}, "eu")
+        cluster.put(QUOTA, {"metadata": {"name": QUOTA_NAME}, "spec": {"hard": {"pods": "0"}}}, "eu")
     _, old = _create({"tokenVersion": "1", **PLACE, "forceDelete": why == "force"})
     new = {"tokenVersion": "1", "namespaces": UNKNOWN if why == "unknown" else ["us"]}
     run(ConnectionKey(cluster.connect_to, Pace()).forbid(Context(), old, old, new))
@@ -382,6 +383,41 @@ def test_a_cluster_is_known_at_whichever_address() -> None:
             assert (told == old["cluster"]) is stays
     with pytest.raises(ClusterError, match="leave namespace eu"):
         run(resource.forbid(Context(), old, old, _identified("b")))
+
+
+def test_a_platform_without_a_key_asks_for_the_identity_by_a_function() -> None:
+    cluster = FakeCluster("kube-system")
+    system = cluster.find(NAMESPACE, "kube-system")
+    assert system
+    for given, told in (
+        ({"kubeconfig": kubeconfig("a")}, system["metadata"]["uid"]),
+        ({"kubeconfig": ""}, ""),
+        ({}, ""),
+    ):
+        asked = ClusterIdentity(cluster.connect_to).identify_cluster(Context(), given)
+        assert run(asked) == {"cluster": told}
+
+
+def test_another_cluster_behind_the_same_address_is_left_only_at_rest() -> None:
+    first, second = FakeCluster("kube-system", "eu"), FakeCluster("else", "kube-system", "eu")
+    _worker(first, "eu")
+    old_way, new_way = kubeconfig("proxy", token="first"), kubeconfig("proxy", token="second")
+    clusters = {old_way: first, new_way: second}
+    resource = ConnectionKey(lambda text, _context: clusters[str(text)], Pace())
+    _, old = run(resource.create(Context(), _identified("", kubeconfig=old_way)))
+    with pytest.raises(ClusterError, match="leave namespace eu"):
+        run(resource.forbid(Context(), old, old, _identified("", kubeconfig=new_way)))
+    clusters[new_way] = first
+    run(resource.forbid(Context(), old, old, _identified("", kubeconfig=new_way)))
+
+
+def test_a_namespace_of_which_nobody_sees_whose_it_is_is_not_disowned() -> None:
+    cluster = FakeCluster("eu", "ops")
+    resource = ConnectionKey(cluster.connect_to, Pace())
+    _, old = _create({"tokenVersion": "1", "namespaces": ["eu", "ops"]})
+    cluster.away = True
+    with pytest.raises(ClusterError, match="no answer"):
+        run(resource.forbid(Context(), old, old, {**old, "namespaces": ["eu"], "operatorNamespace": "ops"}))
 
 
 def test_an_identity_stays_while_its_cluster_does_not_answer_at_the_same_address() -> None:
