@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from codecanvas_provider.freeze_block import count_objects, freeze_block
+from codecanvas_provider.freeze_block import is_frozen
 from codecanvas_provider.namespaces import find_namespace
 from codecanvas_provider.worker_pods import count_environments, join_names, list_worker_pods, name_of
 from pulumi_codecanvas.errors import ClusterError
-from pulumi_codecanvas.freeze import FREEZE_MODES
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 DELETE_UNREACHABLE = "PULUMI_K8S_DELETE_UNREACHABLE"
 """The kubernetes plugin's environment variable: `true` gives up objects of a cluster that does not answer."""
 
+_STOP = "set `freeze: true` on it and run `pulumi up` to stop them first"
+_STOP_AGAIN = "run `pulumi up --refresh`, which puts back the block that its freeze has lost and stops them"
 _KEPT = "They were left alone"
 _MOVED = ". Those of a platform that has moved already: end them in CodeCanvas, then run the command again"
 
@@ -39,7 +40,7 @@ def guard_move(cluster: Cluster, namespace: str) -> None:
 
     """
     going_on = _list_going_on(cluster, namespace)
-    if not going_on or any(count_objects(cluster, freeze_block(namespace, mode)) for mode in FREEZE_MODES):
+    if not going_on or is_frozen(cluster, namespace):
         return
     raise EnvironmentsRunningError(
         f"the platform is to leave namespace {namespace}, but {_describe(going_on)} there: {_names(going_on)}."
@@ -84,17 +85,18 @@ def guard_delete(cluster: Cluster, inputs: dict[str, Any], *, comes_first: bool 
     namespace = inputs["namespace"]
     if find_namespace(cluster, namespace, inputs.get("namespaceUid")) is None:
         return False
-    if inputs.get("frozen") or inputs.get("forceDelete"):
+    # A freeze counts where it is in force: once its block is gone, people may have gone on working.
+    if inputs.get("forceDelete") or (inputs.get("frozen") and is_frozen(cluster, namespace)):
         return True
     going_on = _list_going_on(cluster, namespace)
     if not going_on:
         return True
+    stop = _STOP_AGAIN if inputs.get("frozen") else _STOP
     raise EnvironmentsRunningError(
         f"{_describe(going_on)} on platform {inputs['platformName']} (namespace {namespace}): {_names(going_on)}."
         f" {'Nothing of the platform was changed' if comes_first else _KEPT}",
-        "keep it in the program, and either set `freeze: true` on it and run `pulumi up` to stop them first, or set"
-        " `forceDelete: true` and run `pulumi up` to have the delete stop them; then delete it again"
-        f"{'' if comes_first else _MOVED}",
+        f"keep it in the program, and either {stop}, or set `forceDelete: true` and run `pulumi up` to have the delete"
+        f" stop them; then delete it again{'' if comes_first else _MOVED}",
     )
 
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from codecanvas_provider.cluster import CLAIM, NAMESPACE, POD, Cluster, Unreachable
 from codecanvas_provider.delete_guard import given_up, gives_up_unreachable, guard_delete, require_kept
 from codecanvas_provider.freeze_block import (
+    arm_block,
     await_block,
+    disarm_block,
     find_delete_blocks,
     freeze_block,
     is_in_place,
@@ -106,6 +108,8 @@ class DevEnvironments(CustomResource):
         """
         changed = set(changed_names(old_inputs, new_inputs, _FIELDS))
         replaces = changed & {"namespace"}
+        # After an update that failed, what was reached; the engine forgets in a refresh that one did.
+        changed |= set(changed_names(last_wanted(old_inputs, old_outputs, _FIELDS), new_inputs, _FIELDS))
         access = changed & {"kubeconfig", "context"}
         if _is_moved(old_inputs, new_inputs):
             replaces |= access
@@ -230,7 +234,7 @@ class DevEnvironments(CustomResource):
             if inputs.get("frozen"):
                 await self._stop(context, cluster, inputs)
             elif lifted:
-                await in_thread(context, remove_block, cluster, lifted)
+                await in_thread(context, disarm_block, cluster, lifted)
             await in_thread(context, _remove_left_blocks, cluster, namespace)
         except (ClusterError, Cancelled) as error:
             # Recorded, so that a destroy from here on still asks this resource first.
@@ -238,7 +242,10 @@ class DevEnvironments(CustomResource):
             message = str(error)
             if isinstance(error, StillRunningError):
                 message += "new ones stay blocked; once this is mended, run `pulumi up` again: it goes on from here"
-            raise PartialFailure(str(namespace), {**_outputs(inputs), "running": running}, message) from error
+            # A freeze that may not be lifted yet is recorded as one, so that the next update lifts it.
+            frozen = bool(inputs.get("frozen")) or lifted is not None
+            recorded = {**_outputs(inputs), "frozen": frozen, "running": running}
+            raise PartialFailure(str(namespace), recorded, message) from error
         return _outputs(inputs)
 
     async def _announce(self, context: Context, inputs: dict[str, Any]) -> None:
@@ -259,7 +266,9 @@ class DevEnvironments(CustomResource):
     async def _stop(self, context: Context, cluster: Cluster, inputs: dict[str, Any]) -> None:
         namespace = inputs["namespace"]
         await context.status("waiting until new dev environments are refused")
-        await await_block(context, cluster, freeze_block(namespace, inputs["freezeMode"]), self._pace)
+        block = freeze_block(namespace, inputs["freezeMode"])
+        await in_thread(context, arm_block, cluster, block)
+        await await_block(context, cluster, block, self._pace)
         await stop_worker_pods(
             context,
             cluster,

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 from codecanvas_provider.cluster import POD, POLICY, POLICY_BINDING, QUOTA, Refused, is_missing_right
 from codecanvas_provider.waiting import Deadline, in_thread, pause
 from pulumi_codecanvas.errors import ClusterError
-from pulumi_codecanvas.freeze import QUOTA_NAME, freeze_name, freeze_policy, freeze_quota, is_freeze_denial
+from pulumi_codecanvas.freeze import (
+    FREEZE_MODES,
+    QUOTA_NAME,
+    freeze_name,
+    freeze_policy,
+    freeze_quota,
+    is_freeze_denial,
+)
 from pulumi_codecanvas.manifests import WORKER_CONTAINER
 from pulumi_codecanvas.pod_template import IMAGE_PLACEHOLDER
 
@@ -27,6 +34,16 @@ PROBE_NAME = "codecanvas-freeze-probe"
 _DENIALS_IN_A_ROW = 2
 # After this long, refusals by someone else are not the start-up noise of a new namespace any more.
 _FOREIGN_PATIENCE = 10.0
+
+_ARMED: dict[Kind, dict[str, Any]] = {
+    POLICY_BINDING: {"validationActions": ["Deny"]},
+    QUOTA: {"hard": {"pods": "0"}},
+}
+_DISARMED: dict[Kind, dict[str, Any]] = {
+    POLICY_BINDING: {"validationActions": ["Audit"]},
+    QUOTA: {"hard": {"pods": None}},
+}
+_NOT_FOUND = 404
 
 ACCEPTED = "it would be accepted"
 """What `try_worker_pod` gives where the API server has nothing against a worker pod."""
@@ -80,9 +97,58 @@ def is_quota_denial(message: str) -> bool:
 
 
 def is_in_place(cluster: Cluster, block: Block) -> bool:
-    """Tell whether all objects of a block exist and none is being deleted."""
-    found = [cluster.get(kind, name, namespace) for kind, name, namespace in block.objects]
-    return all(thing is not None and not thing["metadata"].get("deletionTimestamp") for thing in found)
+    """Tell whether all objects of a block exist, block, and stay."""
+    found = [(kind, cluster.get(kind, name, namespace)) for kind, name, namespace in block.objects]
+    return all(thing is not None and _stays(thing) and _blocks(kind, thing) for kind, thing in found)
+
+
+def is_frozen(cluster: Cluster, namespace: str) -> bool:
+    """Tell whether a freeze keeps new dev environments out of a namespace, as far as we may see that."""
+    return any(_is_seen_in_place(cluster, freeze_block(namespace, mode)) for mode in FREEZE_MODES)
+
+
+def _is_seen_in_place(cluster: Cluster, block: Block) -> bool:
+    try:
+        return is_in_place(cluster, block)
+    except Refused as error:
+        if error.status != 403:
+            raise
+        return False
+
+
+def _stays(thing: dict[str, Any]) -> bool:
+    return not thing["metadata"].get("deletionTimestamp")
+
+
+def _blocks(kind: Kind, thing: dict[str, Any]) -> bool:
+    """Tell an object of a block that does its part from one that was disarmed."""
+    spec = thing.get("spec") or {}
+    if kind is POLICY_BINDING:
+        return "Deny" in (spec.get("validationActions") or [])
+    return kind is not QUOTA or (spec.get("hard") or {}).get("pods") == "0"
+
+
+def arm_block(cluster: Cluster, block: Block) -> None:
+    """Have the objects of a freeze's block block again, where `disarm_block` had them not to."""
+    for kind, name, namespace in block.objects:
+        thing = cluster.get(kind, name, namespace)
+        if thing is not None and _stays(thing) and not _blocks(kind, thing):
+            cluster.patch(kind, name, {"spec": _ARMED[kind]}, namespace)
+
+
+def disarm_block(cluster: Cluster, block: Block) -> None:
+    """Let new dev environments through, although the objects of a freeze's block stay.
+
+    They are Pulumi's to delete. Where its update fails before that, its state has them still, so that it would not
+    make them again for the next freeze.
+    """
+    for kind, name, namespace in block.objects:
+        if kind in _DISARMED:
+            try:
+                cluster.patch(kind, name, {"spec": _DISARMED[kind]}, namespace)
+            except Refused as error:
+                if error.status != _NOT_FOUND:
+                    raise
 
 
 def is_blocked(cluster: Cluster, block: Block, message: str) -> bool:
@@ -132,7 +198,8 @@ async def await_block(context: Context, cluster: Cluster, block: Block, pace: Pa
     raise ClusterError(
         f"namespace {block.namespace} is not blocked after {pace.probe_timeout:g} s: for a new dev environment"
         f" the API server says: {seen}",
-        f"see that {describe_block(block)} exist and that no exception is made for you; nothing was stopped yet",
+        f"see that {describe_block(block)} exist (`pulumi up --refresh` puts back what is missing) and that no"
+        " exception is made for you; nothing was stopped yet",
     )
 
 

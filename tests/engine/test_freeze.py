@@ -281,8 +281,17 @@ def test_an_unfreeze_reaches_every_platform_although_one_of_them_fails(stack: St
     assert "Operator" in stack.up(ok=False).errors
     for name in names:
         wait_for(lambda name=name: try_worker_pod(admin, name) == ACCEPTED, "the block to be lifted")  # type: ignore[misc] # mypy knows no default of a lambda
+    # The state has their blocks still, so that Pulumi makes none for the next freeze.
+    stack.config["codecanvas:freezeAll"] = True
+    stack.set(names[2], freezeReason="another one")
+    assert "Operator" in stack.up(ok=False).errors
+    for name in names:
+        assert try_worker_pod(admin, name) != ACCEPTED
+    stack.config["codecanvas:freezeAll"] = False
     stack.platforms.pop(names[2])
     stack.up()
+    for name in names[:2]:
+        wait_for(lambda name=name: try_worker_pod(admin, name) == ACCEPTED, "the block to be gone")  # type: ignore[misc] # as above
     assert stack.up("--expect-no-changes").changes == {}
 
 
@@ -316,6 +325,8 @@ def test_refresh_sees_a_removed_block_and_pods_that_run_although_frozen(
     admin.delete(POLICY_BINDING, freeze_name("pried"))
     wait_for(lambda: try_worker_pod(admin, "pried") == ACCEPTED, "the block to be off")
     site("pried").start(3)
+    assert "run `pulumi up --refresh`" in stack.destroy(ok=False).errors
+    assert len(site("pried").running()) == 3
     seen = stack.refresh()
     assert seen.changes["pried-freeze-binding"] in {"refresh", "delete"}
     running = [item["outputs"].get("running") for item in stack.state() if item["urn"].endswith("::pried-environments")]

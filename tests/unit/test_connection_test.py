@@ -734,12 +734,21 @@ def test_preview_needs_no_cluster(cluster: FakeCluster, resource: ConnectionTest
     assert "checks" not in outputs
 
 
+def _put_block(cluster: FakeCluster) -> None:
+    name = {"name": "codecanvas-freeze-eu"}
+    cluster.put(POLICY, {"metadata": name})
+    cluster.put(POLICY_BINDING, {"metadata": name, "spec": {"validationActions": ["Deny"]}})
+
+
 def test_delete_is_refused_while_dev_environments_run_and_else_touches_nothing(
     cluster: FakeCluster, resource: ConnectionTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster.put(POD, {"metadata": {"name": "ws-1"}, "spec": {"containers": [{"name": "worker-main"}]}}, "eu")
     with pytest.raises(ClusterError, match=r"1 dev environment is running on platform eu .*: ws-1\. Nothing of"):
         run(resource.delete(Context(), "eu", make_inputs()))
+    with pytest.raises(ClusterError, match="1 dev environment is running"):
+        run(resource.delete(Context(), "eu", make_inputs(frozen=True)))
+    _put_block(cluster)
     for given in ({"forceDelete": True}, {"frozen": True}, {"namespace": "gone"}):
         run(resource.delete(Context(), "eu", make_inputs(**given)))
     assert cluster.calls == []
@@ -771,7 +780,12 @@ def test_any_change_runs_it_again_and_so_does_a_failed_check(resource: Connectio
     outputs["checks"][0]["status"] = "Failed"
     assert resource.diff(inputs, outputs, inputs) == Diff((), ("checks",))
     off = make_inputs(triggers={"revision": 1}, enabled=False)
-    assert resource.diff(off, outputs, off) == Diff()
+    assert resource.diff(off, {**off, "checks": outputs["checks"]}, off) == Diff()
+
+
+def test_what_a_failed_update_left_is_a_difference_after_a_refresh_too(resource: ConnectionTest) -> None:
+    frozen, thawed = make_inputs(frozen=True), make_inputs()
+    assert resource.diff(frozen, {**thawed, "checks": []}, frozen) == Diff((), ("frozen",))
 
 
 def test_an_unexpected_refusal_is_a_failed_check(cluster: FakeCluster, resource: ConnectionTest) -> None:
@@ -795,8 +809,7 @@ def test_freezing_needs_rights_of_its_own(cluster: FakeCluster, resource: Connec
     cluster.denied = {"get validatingadmissionpolicies"}
     assert failed(read(resource)) == {}
     cluster.denied = {"get validatingadmissionpolicies"}
-    cluster.put(POLICY, {"metadata": {"name": "codecanvas-freeze-eu"}})
-    cluster.put(POLICY_BINDING, {"metadata": {"name": "codecanvas-freeze-eu"}})
+    _put_block(cluster)
     cluster.refuse_pod = lambda _pod: FROZEN
     found = failed(read(resource, frozen=True))
     assert list(found) == ["Permissions"]

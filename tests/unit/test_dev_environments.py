@@ -19,6 +19,7 @@ from codecanvas_provider.cluster import (
 )
 from codecanvas_provider.delete_guard import DELETE_UNREACHABLE
 from codecanvas_provider.dev_environments import DevEnvironments
+from codecanvas_provider.freeze_block import ACCEPTED, disarm_block, freeze_block, try_worker_pod
 from codecanvas_provider.resource import UNKNOWN, Context, Diff, PartialFailure
 from codecanvas_provider.waiting import Cancelled, Pace
 from pulumi_codecanvas.errors import ClusterError
@@ -57,7 +58,7 @@ def other_pod(name: str, *claims: str) -> dict[str, Any]:
 def block(cluster: FakeCluster, name: str = "codecanvas-freeze-eu") -> None:
     """Have a freeze policy that is in force."""
     cluster.put(POLICY, {"metadata": {"name": name}})
-    cluster.put(POLICY_BINDING, {"metadata": {"name": name}})
+    cluster.put(POLICY_BINDING, {"metadata": {"name": name}, "spec": {"validationActions": ["Deny"]}})
     enforce_policies(cluster)
 
 
@@ -65,9 +66,13 @@ def enforce_policies(cluster: FakeCluster) -> None:
     def refuse(pod: dict[str, Any]) -> str | None:
         is_worker = any(container["name"] == "worker-main" for container in pod["spec"]["containers"])
         for name in cluster.names(POLICY_BINDING):
-            if is_worker and name.endswith("-eu"):
+            binding = cluster.find(POLICY_BINDING, name)
+            if is_worker and name.endswith("-eu") and binding and binding["spec"]["validationActions"] == ["Deny"]:
                 return POLICY_DENIAL.format(name=name)
         for name in cluster.names(QUOTA, "eu"):
+            quota = cluster.find(QUOTA, name, "eu")
+            if quota and "pods" not in quota["spec"]["hard"]:
+                continue
             return f"pods is forbidden: exceeded quota: {name}, requested: pods=1, used: pods=3, limited: pods=0"
         return None
 
@@ -225,7 +230,7 @@ def test_a_block_that_cannot_be_probed_counts_once_its_objects_exist(
 
 
 def test_freeze_by_quota_waits_for_the_quota(cluster: FakeCluster, resource: DevEnvironments) -> None:
-    cluster.put(QUOTA, {"metadata": {"name": "codecanvas-freeze"}}, "eu")
+    cluster.put(QUOTA, {"metadata": {"name": "codecanvas-freeze"}, "spec": {"hard": {"pods": "0"}}}, "eu")
     run(resource.create(Context(), make_inputs(frozen=True, freezeMode="quota")))
     assert cluster.names(POD, "eu") == ["operator"]
 
@@ -236,7 +241,7 @@ def test_freeze_may_change_from_policy_to_quota(cluster: FakeCluster, resource: 
     by_quota = make_inputs(frozen=True, freezeMode="quota")
     with pytest.raises(PartialFailure, match="is not blocked"):
         run(resource.create(log.context(), by_quota))
-    cluster.put(QUOTA, {"metadata": {"name": "codecanvas-freeze"}}, "eu")
+    cluster.put(QUOTA, {"metadata": {"name": "codecanvas-freeze"}, "spec": {"hard": {"pods": "0"}}}, "eu")
     run(resource.create(log.context(), by_quota))
     assert cluster.names(POD, "eu") == ["operator"]
     assert log.messages == []
@@ -378,15 +383,60 @@ def test_what_is_only_recorded_reaches_no_cluster(cluster: FakeCluster, resource
 def test_unfreezing_lifts_the_block_and_touches_nothing_else(
     cluster: FakeCluster, resource: DevEnvironments, mode: str
 ) -> None:
-    before = sorted(cluster.objects)
     block(cluster)
-    cluster.put(QUOTA, {"metadata": {"name": QUOTA_NAME}}, "eu")
+    cluster.put(QUOTA, {"metadata": {"name": QUOTA_NAME}, "spec": {"hard": {"pods": "0"}}}, "eu")
     old = {**make_inputs(frozen=True, freezeMode=mode), "running": 0, "leftBlocked": False}
+    before = sorted(cluster.objects)
     run(resource.update(Context(preview=True), "eu", old, make_inputs()))
-    assert len(cluster.objects) == len(before) + 3
+    assert cluster.calls == []
     run(resource.update(Context(), "eu", old, make_inputs()))
-    left = {kind for kind, _, _ in cluster.objects.keys() - set(before)}
-    assert left == ({QUOTA.name} if mode == "policy" else {POLICY.name, POLICY_BINDING.name})
+    binding, quota = cluster.find(POLICY_BINDING, "codecanvas-freeze-eu"), cluster.find(QUOTA, QUOTA_NAME, "eu")
+    assert binding and quota
+    lifted = (["Audit"], {"pods": "0"}) if mode == "policy" else (["Deny"], {})
+    assert (binding["spec"]["validationActions"], quota["spec"]["hard"]) == lifted
+    assert sorted(cluster.objects) == before
+
+
+@pytest.mark.parametrize("mode", ["policy", "quota"])
+def test_a_freeze_blocks_again_what_an_unfreeze_that_failed_elsewhere_has_lifted(
+    cluster: FakeCluster, resource: DevEnvironments, mode: str
+) -> None:
+    if mode == "policy":
+        block(cluster)
+    else:
+        cluster.put(QUOTA, {"metadata": {"name": QUOTA_NAME}, "spec": {"hard": {"pods": "0"}}}, "eu")
+    frozen = make_inputs(frozen=True, freezeMode=mode)
+    lifted = run(resource.update(Context(), "eu", {**frozen, "running": 0}, make_inputs(freezeMode=mode)))
+    assert try_worker_pod(cluster, "eu") == ACCEPTED
+    # Pulumi's state has the objects still, so it makes none.
+    outputs = run(resource.update(Context(), "eu", lifted, frozen))
+    assert (outputs["running"], cluster.names(POD, "eu")) == (0, ["operator"])
+    assert try_worker_pod(cluster, "eu") != ACCEPTED
+
+
+def test_an_unfreeze_of_a_block_that_is_gone_has_nothing_to_lift(resource: DevEnvironments) -> None:
+    old = {**make_inputs(frozen=True), "running": 0, "leftBlocked": False}
+    assert run(resource.update(Context(), "eu", old, make_inputs()))["frozen"] is False
+
+
+def test_a_block_that_may_not_be_lifted_is_lifted_by_the_next_update(
+    cluster: FakeCluster, resource: DevEnvironments
+) -> None:
+    block(cluster)
+    old = {**make_inputs(frozen=True), "running": 0, "leftBlocked": False}
+    cluster.denied = {"patch validatingadmissionpolicybindings"}
+    with pytest.raises(PartialFailure) as caught:
+        run(resource.update(Context(), "eu", old, make_inputs()))
+    cluster.denied = set()
+    run(resource.update(Context(), "eu", caught.value.outputs, make_inputs()))
+    assert try_worker_pod(cluster, "eu") == ACCEPTED
+
+
+def test_what_a_failed_update_left_is_a_difference_after_a_refresh_too(resource: DevEnvironments) -> None:
+    frozen, thawed = make_inputs(frozen=True), make_inputs()
+    reached = {**thawed, "running": None, "leftBlocked": False}
+    assert resource.diff(frozen, reached, frozen) == Diff((), ("frozen",))
+    assert resource.diff(frozen, {**frozen, "running": 0, "leftBlocked": False}, frozen) == Diff()
 
 
 def test_preview_of_a_freeze_tells_what_it_will_stop(cluster: FakeCluster, resource: DevEnvironments) -> None:
@@ -511,9 +561,28 @@ def test_delete_while_frozen_uses_the_freezes_block(cluster: FakeCluster, resour
     assert cluster.names(POLICY) == ["codecanvas-freeze-eu"]
 
 
+@pytest.mark.parametrize("lost", ["deleted", "disarmed"])
+def test_a_freeze_whose_block_is_gone_lets_no_delete_take_what_runs_since(
+    cluster: FakeCluster, resource: DevEnvironments, lost: str
+) -> None:
+    if lost == "disarmed":
+        block(cluster)
+        disarm_block(cluster, freeze_block("eu", "policy"))
+    before, calls = sorted(cluster.objects), list(cluster.calls)
+    with pytest.raises(
+        ClusterError, match=r"3 dev environments are running .* either run `pulumi up --refresh`"
+    ) as caught:
+        run(resource.delete(Context(), "eu", make_inputs(frozen=True)))
+    assert "set `freeze: true`" not in str(caught.value)
+    assert (sorted(cluster.objects), cluster.calls) == (before, calls)
+
+
 def test_delete_while_frozen_makes_a_block_where_the_freezes_is_gone(
     cluster: FakeCluster, resource: DevEnvironments
 ) -> None:
+    for name in ("ws-1", "ws-2", "ws-3"):
+        del cluster.objects[("Pod", "eu", name)]
+    cluster.put(POD, worker("done", phase="Failed", claims=["done-home"]), "eu")
     run(resource.delete(Context(), "eu", make_inputs(frozen=True)))
     assert "apply ValidatingAdmissionPolicy codecanvas-delete-eu" in cluster.calls
     assert cluster.names(POLICY) == []

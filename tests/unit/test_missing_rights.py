@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 EVERYTHING = {
+    "kubeconfig": kubeconfig("https://a.example.com"),
     "server_url": "http://codecanvas.example.com:8098",
     "operator_namespace": "operators",
     "service_accounts": {"cloud": {}},

@@ -54,9 +54,14 @@ def test_status_of_a_frozen_platform(cluster: FakeCluster) -> None:
     cluster.put(POLICY, {"metadata": {"name": "codecanvas-freeze-eu"}})
     half = get_status(cluster)
     assert (half["frozen"], half["blockPresent"]) == (False, True)
-    cluster.put(POLICY_BINDING, {"metadata": {"name": "codecanvas-freeze-eu"}})
+    binding = cluster.put(
+        POLICY_BINDING, {"metadata": {"name": "codecanvas-freeze-eu"}, "spec": {"validationActions": ["Deny"]}}
+    )
     whole = get_status(cluster)
     assert (whole["frozen"], whole["blockPresent"]) == (True, True)
+    binding["spec"]["validationActions"] = ["Audit"]
+    lifted = get_status(cluster)
+    assert (lifted["frozen"], lifted["blockPresent"]) == (False, True)
 
 
 def test_status_needs_no_right_to_see_policies(cluster: FakeCluster) -> None:
