@@ -314,7 +314,11 @@ def test_delete_is_refused_while_environments_run_and_changes_nothing(platform: 
 def test_delete_ends_everything_and_leaves_nothing(given: dict[str, Any], platform: Platform) -> None:
     platform.start("ws-1", "ws-2", "ws-3")
     create_worker(platform.core, platform.namespace, "ws-done", template=finished())
+    if "frozen" in given:
+        platform.block()
     platform.delete(**given)
+    if "frozen" in given:
+        platform.unblock()
     assert platform.pods() == []
     assert platform.claims() == {}
     assert platform.leftovers() == []
