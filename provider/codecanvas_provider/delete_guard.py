@@ -19,7 +19,10 @@ DELETE_UNREACHABLE = "PULUMI_K8S_DELETE_UNREACHABLE"
 """The kubernetes plugin's environment variable: `true` gives up objects of a cluster that does not answer."""
 
 _STOP = "set `freeze: true` on it and run `pulumi up` to stop them first"
-_STOP_AGAIN = "run `pulumi up --refresh`, which puts back the block that its freeze has lost and stops them"
+_STOP_AGAIN = (
+    "run `pulumi up --refresh` with `freeze: true` on it, which puts back the block that its freeze has lost and stops"
+    " them"
+)
 _KEPT = "They were left alone"
 _MOVED = ". Those of a platform that has moved already: end them in CodeCanvas, then run the command again"
 
