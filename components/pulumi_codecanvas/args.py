@@ -366,7 +366,7 @@ def _instance_id_faults(path: str, value: str) -> list[Fault]:
     return [Fault(path, "is empty", "leave it out to have one derived from the platform's name")]
 
 
-def _way_faults(path: str, value: object) -> list[Fault]:
+def way_faults(path: str, value: object) -> list[Fault]:
     """Refuse an empty way to a cluster, such as a variable that is not set: the ambient one may lead to another."""
     return [Fault(path, "is empty", "leave it out where the ambient one is meant")] if value == "" else []
 
@@ -385,8 +385,8 @@ _VALUE_CHECKS: dict[str, Callable[[str, Any], list[Fault]]] = {
     "quota": quota_faults,
     "limits": limits_faults,
     "storage": storage_faults,
-    "kubeconfig": _way_faults,
-    "context": _way_faults,
+    "kubeconfig": way_faults,
+    "context": way_faults,
 }
 """Checks of one plain value each: they take its path and the value."""
 

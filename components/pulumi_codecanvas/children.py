@@ -19,7 +19,13 @@ from pulumi_codecanvas.connection import (
     snippet_key,
 )
 from pulumi_codecanvas.hooks import Hooks
-from pulumi_codecanvas.late_checks import checked_values, merged_values, parse_later, public_half
+from pulumi_codecanvas.late_checks import (
+    checked_kubeconfig,
+    checked_values,
+    merged_values,
+    parse_later,
+    public_half,
+)
 from pulumi_codecanvas.manifests import NAMESPACE_SECONDS, PATCH_FORCE, SKIP_AWAIT, STACK_ANNOTATION
 from pulumi_codecanvas.outputs import without_dependencies
 from pulumi_codecanvas.pod_template import pod_template_object, render_yaml, shared_claims
@@ -156,7 +162,9 @@ class Builder:
             if args.kubeconfig is not None:
                 # Else a new certificate or address of the same cluster would replace all that is there.
                 self.identity = self.key.cluster_identity if self.key else find_identity(self.access, self.ask)
-                props |= {"kubeconfig": pulumi.Output.secret(args.kubeconfig), "clusterIdentifier": self.identity}
+                name = args.platform_name
+                given = pulumi.Output.secret(args.kubeconfig).apply(lambda text: checked_kubeconfig(name, text))
+                props |= {"kubeconfig": given, "clusterIdentifier": self.identity}
             opts = pulumi.ResourceOptions(parent=self.parent, depends_on=self._first())
             self.children["kubernetes"] = KubernetesProvider(stem, props, opts)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from pulumi_codecanvas import chart_values
-from pulumi_codecanvas.args import respell, to_camel
+from pulumi_codecanvas.args import respell, to_camel, way_faults
 from pulumi_codecanvas.connection import contradictions, values_faults
 from pulumi_codecanvas.errors import Fault, InvalidArgumentsError
 from pulumi_codecanvas.helm_values import merge_values
@@ -47,6 +47,12 @@ async def _refuse(platform_name: str, faults: Sequence[Fault]) -> None:
     if faults:
         await settle_hooks()
         raise ArgumentsError(respell(fault, to_camel).within(platform_name) for fault in faults)
+
+
+async def checked_kubeconfig(platform_name: str, kubeconfig: str | None) -> str | None:
+    """Give a kubeconfig that was an output, after the check that a plain one got earlier."""
+    await _refuse(platform_name, way_faults("kubeconfig", kubeconfig))
+    return kubeconfig
 
 
 async def checked_values(platform_name: str, known: dict[str, Any]) -> dict[str, Any]:

@@ -87,7 +87,7 @@ class ConnectionTest(CustomResource):
     key, then run the checks; a failed one fails the operation, which the next `up` repeats. Service accounts, quota and
     limits that the platform declares no more count as gone, although Pulumi deletes them afterwards. A refresh runs the
     checks again, once each and without waiting, so that their outcome shows as drift. A delete, which comes first of
-    all in a platform's, is refused while dev environments run, unless it is frozen or has `forceDelete`.
+    all in a platform's, is refused while dev environments run, unless a freeze is in force or it has `forceDelete`.
     """
 
     token: ClassVar[str] = CONNECTION_TEST

@@ -24,7 +24,10 @@ _STOP_AGAIN = (
     " them"
 )
 _KEPT = "They were left alone"
-_MOVED = ". Those of a platform that has moved already: end them in CodeCanvas, then run the command again"
+_MOVED = (
+    ". Those of a platform that has moved already: end them in CodeCanvas, or by `kubectl delete pod` where its operator"
+    " is gone, then run the command again"
+)
 
 
 class EnvironmentsRunningError(ClusterError):
@@ -82,7 +85,7 @@ def guard_delete(cluster: Cluster, inputs: dict[str, Any], *, comes_first: bool 
 
     Raises:
         WrongClusterError: the namespace is another one than the platform's.
-        EnvironmentsRunningError: dev environments run, and neither is the platform frozen nor force asked for.
+        EnvironmentsRunningError: dev environments run, and neither is a freeze in force nor force asked for.
 
     """
     namespace = inputs["namespace"]

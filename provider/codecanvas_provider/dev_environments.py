@@ -64,7 +64,7 @@ class DevEnvironments(CustomResource):
     or update with `frozen` first sees the block at work, then stops every dev environment; an update that ends a
     freeze lifts the block, and starts nothing.
 
-    A delete is refused while dev environments run, unless the platform is frozen or has `forceDelete`. Else it
+    A delete is refused while dev environments run, unless a freeze is in force or it has `forceDelete`. Else it
     blocks new ones, ends all worker pods and, without `retainVolumes`, deletes the volumes: in a namespace of the
     platform's own every PersistentVolumeClaim, after what finalizers would keep; in an adopted namespace only those
     that its running worker pods mount and nobody else does. What stays is named in a warning.
@@ -242,9 +242,10 @@ class DevEnvironments(CustomResource):
             message = str(error)
             if isinstance(error, StillRunningError):
                 message += "new ones stay blocked; once this is mended, run `pulumi up` again: it goes on from here"
-            # A freeze that may not be lifted yet is recorded as one, so that the next update lifts it.
-            frozen = bool(inputs.get("frozen")) or lifted is not None
-            recorded = {**_outputs(inputs), "frozen": frozen, "running": running}
+            recorded = {**_outputs(inputs), "running": running}
+            if lifted and not inputs.get("frozen"):
+                # A freeze that may not be lifted yet is recorded as it was, so that the next update lifts it.
+                recorded |= {"frozen": True, "freezeMode": "quota" if lifted.quota else "policy"}
             raise PartialFailure(str(namespace), recorded, message) from error
         return _outputs(inputs)
 

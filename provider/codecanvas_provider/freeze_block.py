@@ -128,6 +128,12 @@ def _blocks(kind: Kind, thing: dict[str, Any]) -> bool:
     return kind is not QUOTA or (spec.get("hard") or {}).get("pods") == "0"
 
 
+def is_disarmed(cluster: Cluster, block: Block) -> bool:
+    """Tell whether a block is there that an unfreeze has lifted, and that Pulumi has not deleted yet."""
+    found = [(kind, cluster.get(kind, name, namespace)) for kind, name, namespace in block.objects]
+    return any(thing is not None and not _blocks(kind, thing) for kind, thing in found)
+
+
 def arm_block(cluster: Cluster, block: Block) -> None:
     """Have the objects of a freeze's block block again, where `disarm_block` had them not to."""
     for kind, name, namespace in block.objects:

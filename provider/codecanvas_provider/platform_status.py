@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from codecanvas_provider.cluster import Cluster
-from codecanvas_provider.freeze_block import count_objects, find_delete_blocks, freeze_block, is_in_place
+from codecanvas_provider.freeze_block import (
+    count_objects,
+    find_delete_blocks,
+    freeze_block,
+    is_disarmed,
+    is_in_place,
+)
 from codecanvas_provider.inputs import CLUSTER_FIELDS, Field, require_fields
 from codecanvas_provider.namespaces import find_namespace
 from codecanvas_provider.operator_rollout import FINGERPRINT
@@ -94,7 +100,7 @@ def _read_status(cluster: Cluster, given: dict[str, Any]) -> dict[str, Any]:
         "namespace": namespace,
         "namespacePhase": None if found is None else (found.get("status") or {}).get("phase"),
         "frozen": parts > 0 and is_in_place(cluster, block),
-        "blockPresent": parts > 0 or bool(find_delete_blocks(cluster, namespace)),
+        "blockPresent": (parts > 0 and not is_disarmed(cluster, block)) or bool(find_delete_blocks(cluster, namespace)),
         "runningDevEnvironments": len(list_worker_pods(cluster, namespace)),
         "operatorReady": bool(workloads) and not unready,
         "operatorMessages": explain_workloads(cluster, home, unready),

@@ -227,7 +227,8 @@ def test_freeze_by_quota_in_the_operators_own_namespace_is_refused_in_preview(st
 @fault(
     35,
     "Destroy while frozen",
-    happens="A frozen platform is at rest: it is destroyed without more ado, its block too.",
+    happens="A frozen platform is at rest: it is destroyed without more ado, its block too. Where its block is gone and"
+    " dev environments run again, the destroy is refused.",
 )
 def test_platform_can_be_created_frozen_and_destroyed_frozen(
     stack: Stack, site: Callable[[str], Site], admin: Cluster

@@ -419,16 +419,18 @@ def test_an_unfreeze_of_a_block_that_is_gone_has_nothing_to_lift(resource: DevEn
     assert run(resource.update(Context(), "eu", old, make_inputs()))["frozen"] is False
 
 
+@pytest.mark.parametrize("mode", ["policy", "quota"])
 def test_a_block_that_may_not_be_lifted_is_lifted_by_the_next_update(
-    cluster: FakeCluster, resource: DevEnvironments
+    cluster: FakeCluster, resource: DevEnvironments, mode: str
 ) -> None:
+    new = make_inputs(freezeMode=mode)
     block(cluster)
     old = {**make_inputs(frozen=True), "running": 0, "leftBlocked": False}
     cluster.denied = {"patch validatingadmissionpolicybindings"}
     with pytest.raises(PartialFailure) as caught:
-        run(resource.update(Context(), "eu", old, make_inputs()))
+        run(resource.update(Context(), "eu", old, new))
     cluster.denied = set()
-    run(resource.update(Context(), "eu", caught.value.outputs, make_inputs()))
+    assert run(resource.update(Context(), "eu", caught.value.outputs, new))["freezeMode"] == mode
     assert try_worker_pod(cluster, "eu") == ACCEPTED
 
 

@@ -166,6 +166,8 @@ def test_a_snippet_decides_and_its_values_are_secret(seen: Seen) -> None:
         ),
         ({"server_url": URL, "values": {"a": {"b": 2**70}}}, "values.a.b: is no number of 64 bits"),
         ({"connection_snippet": SNIPPET, "values": {"a": 2**70}}, "values.a: is no number of 64 bits"),
+        ({"server_url": URL, "kubeconfig": ""}, "kubeconfig: is empty"),
+        ({"connection_snippet": SNIPPET, "kubeconfig": ""}, "kubeconfig: is empty"),
     ],
 )
 @pytest.mark.parametrize("late", [False, True], ids=["plain", "output"])
@@ -173,7 +175,7 @@ def test_a_fault_is_the_same_whether_a_value_is_plain_or_an_output(
     seen: Seen, arguments: dict[str, Any], says: str, *, late: bool
 ) -> None:
     given = dict(arguments)
-    for name in ("connection_snippet", "values"):
+    for name in ("connection_snippet", "values", "kubeconfig"):
         if late and name in given:
             given[name] = pulumi.Output.secret(given[name])
     with pytest.raises(InvalidArgumentsError) as caught:

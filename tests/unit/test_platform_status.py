@@ -61,7 +61,7 @@ def test_status_of_a_frozen_platform(cluster: FakeCluster) -> None:
     assert (whole["frozen"], whole["blockPresent"]) == (True, True)
     binding["spec"]["validationActions"] = ["Audit"]
     lifted = get_status(cluster)
-    assert (lifted["frozen"], lifted["blockPresent"]) == (False, True)
+    assert (lifted["frozen"], lifted["blockPresent"]) == (False, False)
 
 
 def test_status_needs_no_right_to_see_policies(cluster: FakeCluster) -> None:
