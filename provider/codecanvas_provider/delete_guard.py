@@ -25,8 +25,8 @@ _STOP_AGAIN = (
 )
 _KEPT = "They were left alone"
 _MOVED = (
-    ". Those of a platform that has moved already: end them in CodeCanvas, or by `kubectl delete pod` where its operator"
-    " is gone, then run the command again"
+    ". Those of a platform that has moved already: end them in CodeCanvas, or by `kubectl delete pod` where its"
+    " operator is gone, then run the command again"
 )
 
 

@@ -25,8 +25,8 @@ pytestmark = pytest.mark.engine
     10,
     "API server away for 5, 30 or 120 s",
     happens="a freeze that is stopping dev environments waits for it, up to `stopTimeout`, and goes on (any other"
-    " request of ours up to 75 s, or 15 s where it has not answered yet in this run); in the middle of a Helm install, the"
-    " run fails and the next `up` goes on from there",
+    " request of ours up to 75 s, or 15 s where it has not answered yet in this run); in the middle of a Helm install,"
+    " the run fails and the next `up` goes on from there",
 )
 @pytest.mark.parametrize("seconds", [5, 30])
 def test_a_freeze_outlasts_an_outage(
