@@ -162,9 +162,9 @@ class Builder:
             if args.kubeconfig is not None:
                 # Else a new certificate or address of the same cluster would replace all that is there.
                 self.identity = self.key.cluster_identity if self.key else find_identity(self.access, self.ask)
-                name = args.platform_name
-                given = pulumi.Output.secret(args.kubeconfig).apply(lambda text: checked_kubeconfig(name, text))
-                props |= {"kubeconfig": given, "clusterIdentifier": self.identity}
+                given = pulumi.Output.secret(args.kubeconfig)
+                checked: Any = given.apply(lambda text: checked_kubeconfig(args.platform_name, text))
+                props |= {"kubeconfig": checked, "clusterIdentifier": self.identity}
             opts = pulumi.ResourceOptions(parent=self.parent, depends_on=self._first())
             self.children["kubernetes"] = KubernetesProvider(stem, props, opts)
 
