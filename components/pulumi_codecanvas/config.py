@@ -86,8 +86,9 @@ def list_secrets(config: Mapping[str, Any]) -> list[str]:
 
 
 def _holds_secret(key: str, value: object) -> bool:
-    is_place = key == "kubeconfig" and isinstance(value, str) and is_path(value) and len(value) < _LONGEST_PATH
-    return isinstance(value, str) and not is_place
+    if not isinstance(value, str):
+        return False
+    return key != "kubeconfig" or not is_path(value) or len(value) >= _LONGEST_PATH
 
 
 _FREEZE_ALL = "such as: pulumi config set codecanvas:freezeAll true"

@@ -16,7 +16,15 @@ from codecanvas_provider.connection_checks import (
     skip_checks,
 )
 from codecanvas_provider.delete_guard import given_up, guard_delete
-from codecanvas_provider.inputs import PLATFORM_FIELDS, Field, Fields, changed_names, check_fields, last_wanted
+from codecanvas_provider.inputs import (
+    PLATFORM_FIELDS,
+    Field,
+    Fields,
+    changed_names,
+    check_fields,
+    last_wanted,
+    outstanding_names,
+)
 from codecanvas_provider.namespaces import require_namespace
 from codecanvas_provider.operator_rollout import ensure_current_key
 from codecanvas_provider.resource import CustomResource, Diff, PartialFailure, holds_unknown
@@ -122,9 +130,7 @@ class ConnectionTest(CustomResource):
 
     def diff(self, old_inputs: dict[str, Any], old_outputs: dict[str, Any], new_inputs: dict[str, Any]) -> Diff:
         """Run again for any change, for a release that was made anew, and where a refresh found a check to fail."""
-        changed = set(changed_names(old_inputs, new_inputs, _FIELDS))
-        # After an update that failed, what was reached; the engine forgets in a refresh that one did.
-        changed |= set(changed_names(last_wanted(old_inputs, old_outputs, _FIELDS), new_inputs, _FIELDS))
+        changed = outstanding_names(old_inputs, old_outputs, new_inputs, _FIELDS)
         if self._is_untested(new_inputs):
             changed.add("checks")
         if new_inputs.get("enabled") and any(check["status"] == "Failed" for check in old_outputs.get("checks") or []):

@@ -18,7 +18,7 @@ from codecanvas_provider.freeze_block import (
     make_delete_block,
     remove_block,
 )
-from codecanvas_provider.inputs import PLATFORM_FIELDS, Field, Fields, changed_names, check_fields, last_wanted
+from codecanvas_provider.inputs import PLATFORM_FIELDS, Field, Fields, check_fields, last_wanted, outstanding_names
 from codecanvas_provider.namespace_holders import release_holders
 from codecanvas_provider.namespaces import WrongClusterError, find_namespace, require_namespace
 from codecanvas_provider.resource import UNKNOWN, Context, CustomResource, Diff, PartialFailure, holds_unknown
@@ -106,10 +106,8 @@ class DevEnvironments(CustomResource):
 
         Update what else changed, and what a refresh found to be wrong.
         """
-        changed = set(changed_names(old_inputs, new_inputs, _FIELDS))
+        changed = outstanding_names(old_inputs, old_outputs, new_inputs, _FIELDS)
         replaces = changed & {"namespace"}
-        # After an update that failed, what was reached; the engine forgets in a refresh that one did.
-        changed |= set(changed_names(last_wanted(old_inputs, old_outputs, _FIELDS), new_inputs, _FIELDS))
         access = changed & {"kubeconfig", "context"}
         if _is_moved(old_inputs, new_inputs):
             replaces |= access
@@ -152,8 +150,8 @@ class DevEnvironments(CustomResource):
         if _is_settled(old_outputs, inputs):
             return _outputs(inputs)
         # Pulumi deletes the block as well, but last of all, and not while anything else in the stack fails.
-        former = freeze_block(old_outputs["namespace"], old_outputs["freezeMode"])
-        return await self._bring_about(context, inputs, lifted=former if old_outputs.get("frozen") else None)
+        former = old_outputs["freezeMode"] if old_outputs.get("frozen") else None
+        return await self._bring_about(context, inputs, former_mode=former)
 
     async def read(
         self,
@@ -222,7 +220,7 @@ class DevEnvironments(CustomResource):
         return {"running": running, "leftBlocked": bool(find_delete_blocks(cluster, namespace))}
 
     async def _bring_about(
-        self, context: Context, inputs: dict[str, Any], *, lifted: Block | None = None
+        self, context: Context, inputs: dict[str, Any], *, former_mode: str | None = None
     ) -> dict[str, Any]:
         if context.preview:
             await self._announce(context, inputs)
@@ -233,8 +231,8 @@ class DevEnvironments(CustomResource):
         try:
             if inputs.get("frozen"):
                 await self._stop(context, cluster, inputs)
-            elif lifted:
-                await in_thread(context, disarm_block, cluster, lifted)
+            elif former_mode:
+                await in_thread(context, disarm_block, cluster, freeze_block(namespace, former_mode))
             await in_thread(context, _remove_left_blocks, cluster, namespace)
         except (ClusterError, Cancelled) as error:
             # Recorded, so that a destroy from here on still asks this resource first.
@@ -243,9 +241,9 @@ class DevEnvironments(CustomResource):
             if isinstance(error, StillRunningError):
                 message += "new ones stay blocked; once this is mended, run `pulumi up` again: it goes on from here"
             recorded = {**_outputs(inputs), "running": running}
-            if lifted and not inputs.get("frozen"):
+            if former_mode and not inputs.get("frozen"):
                 # A freeze that may not be lifted yet is recorded as it was, so that the next update lifts it.
-                recorded |= {"frozen": True, "freezeMode": "quota" if lifted.quota else "policy"}
+                recorded |= {"frozen": True, "freezeMode": former_mode}
             raise PartialFailure(str(namespace), recorded, message) from error
         return _outputs(inputs)
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from codecanvas_provider.resource import Context
     from codecanvas_provider.waiting import Pace
 
+    Objects = list[tuple[Kind, dict[str, Any]]]
+
 PROBE_NAME = "codecanvas-freeze-probe"
 # Several API servers may stand behind one address, and each learns of a policy by itself.
 _DENIALS_IN_A_ROW = 2
@@ -98,22 +100,38 @@ def is_quota_denial(message: str) -> bool:
 
 def is_in_place(cluster: Cluster, block: Block) -> bool:
     """Tell whether all objects of a block exist, block, and stay."""
-    found = [(kind, cluster.get(kind, name, namespace)) for kind, name, namespace in block.objects]
-    return all(thing is not None and _stays(thing) and _blocks(kind, thing) for kind, thing in found)
+    return is_whole(block, _find_objects(cluster, block))
+
+
+def is_whole(block: Block, found: Objects) -> bool:
+    """Tell whether the objects that were found are all of a block, block, and stay."""
+    return len(found) == len(block.objects) and all(_stays(thing) and _blocks(kind, thing) for kind, thing in found)
+
+
+def is_lifted(found: Objects) -> bool:
+    """Tell whether objects of a block are there that an unfreeze has disarmed, and that Pulumi has not deleted yet."""
+    return any(not _blocks(kind, thing) for kind, thing in found)
 
 
 def is_frozen(cluster: Cluster, namespace: str) -> bool:
     """Tell whether a freeze keeps new dev environments out of a namespace, as far as we may see that."""
-    return any(_is_seen_in_place(cluster, freeze_block(namespace, mode)) for mode in FREEZE_MODES)
+    blocks = [freeze_block(namespace, mode) for mode in FREEZE_MODES]
+    return any(is_whole(block, see_objects(cluster, block)) for block in blocks)
 
 
-def _is_seen_in_place(cluster: Cluster, block: Block) -> bool:
+def see_objects(cluster: Cluster, block: Block) -> Objects:
+    """Give the objects of a block that exist, with their kinds; none where we may not see them."""
     try:
-        return is_in_place(cluster, block)
+        return _find_objects(cluster, block)
     except Refused as error:
         if error.status != 403:
             raise
-        return False
+        return []
+
+
+def _find_objects(cluster: Cluster, block: Block) -> Objects:
+    found = [(kind, cluster.get(kind, name, namespace)) for kind, name, namespace in block.objects]
+    return [(kind, thing) for kind, thing in found if thing is not None]
 
 
 def _stays(thing: dict[str, Any]) -> bool:
@@ -126,12 +144,6 @@ def _blocks(kind: Kind, thing: dict[str, Any]) -> bool:
     if kind is POLICY_BINDING:
         return "Deny" in (spec.get("validationActions") or [])
     return kind is not QUOTA or (spec.get("hard") or {}).get("pods") == "0"
-
-
-def is_disarmed(cluster: Cluster, block: Block) -> bool:
-    """Tell whether a block is there that an unfreeze has lifted, and that Pulumi has not deleted yet."""
-    found = [(kind, cluster.get(kind, name, namespace)) for kind, name, namespace in block.objects]
-    return any(thing is not None and not _blocks(kind, thing) for kind, thing in found)
 
 
 def arm_block(cluster: Cluster, block: Block) -> None:
@@ -319,14 +331,4 @@ def remove_block(cluster: Cluster, block: Block) -> None:
 
 def find_delete_blocks(cluster: Cluster, namespace: str) -> list[Block]:
     """Give the blocks that an interrupted delete left behind. What we may not see, we cannot have made."""
-    return [block for block in delete_blocks(namespace) if count_objects(cluster, block)]
-
-
-def count_objects(cluster: Cluster, block: Block) -> int:
-    """Count the objects of a block that exist, as far as we may see them."""
-    try:
-        return sum(cluster.get(kind, name, place) is not None for kind, name, place in block.objects)
-    except Refused as error:
-        if error.status != 403:
-            raise
-        return 0
+    return [block for block in delete_blocks(namespace) if see_objects(cluster, block)]

@@ -145,3 +145,14 @@ def _value_faults(name: str, value: object, field: Field) -> list[Fault]:
 def changed_names(old: Mapping[str, Any], new: Mapping[str, Any], fields: Fields) -> tuple[str, ...]:
     """Name the inputs that differ; an unknown value counts as different."""
     return tuple(sorted(name for name in fields if new.get(name) is UNKNOWN or old.get(name) != new.get(name)))
+
+
+def outstanding_names(
+    old_inputs: Mapping[str, Any], old_outputs: Mapping[str, Any], new: Mapping[str, Any], fields: Fields
+) -> set[str]:
+    """Name the inputs that differ from what was asked for before, or from what an update that failed has reached.
+
+    The outputs tell the latter; the engine forgets in a refresh that an update failed.
+    """
+    reached = last_wanted(old_inputs, old_outputs, fields)
+    return {*changed_names(old_inputs, new, fields), *changed_names(reached, new, fields)}

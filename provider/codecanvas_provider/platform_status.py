@@ -5,13 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from codecanvas_provider.cluster import Cluster
-from codecanvas_provider.freeze_block import (
-    count_objects,
-    find_delete_blocks,
-    freeze_block,
-    is_disarmed,
-    is_in_place,
-)
+from codecanvas_provider.freeze_block import find_delete_blocks, freeze_block, is_lifted, is_whole, see_objects
 from codecanvas_provider.inputs import CLUSTER_FIELDS, Field, require_fields
 from codecanvas_provider.namespaces import find_namespace
 from codecanvas_provider.operator_rollout import FINGERPRINT
@@ -90,7 +84,7 @@ def _read_status(cluster: Cluster, given: dict[str, Any]) -> dict[str, Any]:
     release = given["releaseName"]
     found = find_namespace(cluster, namespace, None)
     block = freeze_block(namespace, given["freezeMode"])
-    parts = count_objects(cluster, block)
+    parts = see_objects(cluster, block)
     workloads = list_workloads(cluster, home, release)
     unready = [workload for workload in workloads if not workload.is_ready]
     revision = read_newest_revision(cluster, home, release)
@@ -99,8 +93,8 @@ def _read_status(cluster: Cluster, given: dict[str, Any]) -> dict[str, Any]:
         "platformName": given.get("platformName") or namespace,
         "namespace": namespace,
         "namespacePhase": None if found is None else (found.get("status") or {}).get("phase"),
-        "frozen": parts > 0 and is_in_place(cluster, block),
-        "blockPresent": (parts > 0 and not is_disarmed(cluster, block)) or bool(find_delete_blocks(cluster, namespace)),
+        "frozen": is_whole(block, parts),
+        "blockPresent": (bool(parts) and not is_lifted(parts)) or bool(find_delete_blocks(cluster, namespace)),
         "runningDevEnvironments": len(list_worker_pods(cluster, namespace)),
         "operatorReady": bool(workloads) and not unready,
         "operatorMessages": explain_workloads(cluster, home, unready),

@@ -10,12 +10,12 @@ from codecanvas_provider.cluster import POLICY, QUOTA, Kind, Refused
 from codecanvas_provider.freeze_block import (
     ACCEPTED,
     await_block,
-    count_objects,
     delete_blocks,
     find_delete_blocks,
     freeze_block,
     is_in_place,
     make_delete_block,
+    see_objects,
     try_worker_pod,
 )
 from codecanvas_provider.waiting import Pace
@@ -124,4 +124,4 @@ def test_an_error_while_a_block_is_looked_for_is_passed_on(
     fail_every(monkeypatch, cluster, "get", 500)
     for block in delete_blocks("eu"):
         with pytest.raises(Refused, match="500"):
-            count_objects(cluster, block)
+            see_objects(cluster, block)
