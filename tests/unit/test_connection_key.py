@@ -13,15 +13,15 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from codecanvas_provider import connection_key
-from codecanvas_provider.cluster import NAMESPACE, POD, QUOTA, Kind
+from codecanvas_provider.cluster import NAMESPACE, POD, Kind
 from codecanvas_provider.cluster_identity import ClusterIdentity
 from codecanvas_provider.connection_key import ConnectionKey
 from codecanvas_provider.resource import UNKNOWN, Context, Diff
 from codecanvas_provider.waiting import Pace
 from pulumi_codecanvas import keys
 from pulumi_codecanvas.errors import ClusterError, CodeCanvasError, InvalidArgumentsError
-from pulumi_codecanvas.freeze import QUOTA_NAME
 from pulumi_codecanvas.manifests import STACK_ANNOTATION
+from tests.support.blocks import put_quota_block
 from tests.support.calls import Log, run
 from tests.support.fake_cluster import NOW, FakeCluster, refusal
 from tests.support.kubeconfigs import kubeconfig
@@ -248,7 +248,7 @@ def test_a_namespace_is_left_by_force_frozen_or_where_nothing_can_be_seen(why: s
     _worker(cluster, "eu")
     cluster.away = why == "away"
     if why == "frozen":
-        cluster.put(QUOTA, {"metadata": {"name": QUOTA_NAME}, "spec": {"hard": {"pods": "0"}}}, "eu")
+        put_quota_block(cluster)
     _, old = _create({"tokenVersion": "1", **PLACE, "forceDelete": why == "force"})
     new = {"tokenVersion": "1", "namespaces": UNKNOWN if why == "unknown" else ["us"]}
     run(ConnectionKey(cluster.connect_to, Pace()).forbid(Context(), old, old, new))

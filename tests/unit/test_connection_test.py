@@ -13,8 +13,6 @@ from codecanvas_provider.cluster import (
     LIMITS,
     NAMESPACE,
     POD,
-    POLICY,
-    POLICY_BINDING,
     QUOTA,
     SECRET,
     SERVICE_ACCOUNT,
@@ -29,6 +27,7 @@ from codecanvas_provider.resource import UNKNOWN, Context, Diff, PartialFailure
 from codecanvas_provider.waiting import Cancelled, Pace
 from pulumi_codecanvas.errors import ClusterError
 from pulumi_codecanvas.manifests import PLATFORM_LABEL, STACK_ANNOTATION
+from tests.support.blocks import put_policy_block
 from tests.support.calls import Log, run
 from tests.support.fake_cluster import FakeCluster, refusal
 from tests.support.releases import NAME, describe_release, revision_name
@@ -276,7 +275,8 @@ FAULTS: dict[str, tuple[Callable[[FakeCluster], object], str, str]] = {
         lambda cluster: setattr(cluster, "refuse_pod", lambda _pod: FROZEN),
         "Pod template",
         (
-            "`kubectl delete validatingadmissionpolicybindings/codecanvas-freeze-eu"
+            f"the platform is not frozen but what a freeze left behind refuses worker pods: {FROZEN}; delete it:"
+            " `kubectl delete validatingadmissionpolicybindings/codecanvas-freeze-eu"
             " validatingadmissionpolicies/codecanvas-freeze-eu`"
         ),
     ),
@@ -734,12 +734,6 @@ def test_preview_needs_no_cluster(cluster: FakeCluster, resource: ConnectionTest
     assert "checks" not in outputs
 
 
-def _put_block(cluster: FakeCluster) -> None:
-    name = {"name": "codecanvas-freeze-eu"}
-    cluster.put(POLICY, {"metadata": name})
-    cluster.put(POLICY_BINDING, {"metadata": name, "spec": {"validationActions": ["Deny"]}})
-
-
 def test_delete_is_refused_while_dev_environments_run_and_else_touches_nothing(
     cluster: FakeCluster, resource: ConnectionTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -748,7 +742,7 @@ def test_delete_is_refused_while_dev_environments_run_and_else_touches_nothing(
         run(resource.delete(Context(), "eu", make_inputs()))
     with pytest.raises(ClusterError, match="1 dev environment is running"):
         run(resource.delete(Context(), "eu", make_inputs(frozen=True)))
-    _put_block(cluster)
+    put_policy_block(cluster)
     for given in ({"forceDelete": True}, {"frozen": True}, {"namespace": "gone"}):
         run(resource.delete(Context(), "eu", make_inputs(**given)))
     assert cluster.calls == []
@@ -809,7 +803,7 @@ def test_freezing_needs_rights_of_its_own(cluster: FakeCluster, resource: Connec
     cluster.denied = {"get validatingadmissionpolicies"}
     assert failed(read(resource)) == {}
     cluster.denied = {"get validatingadmissionpolicies"}
-    _put_block(cluster)
+    put_policy_block(cluster)
     cluster.refuse_pod = lambda _pod: FROZEN
     found = failed(read(resource, frozen=True))
     assert list(found) == ["Permissions"]

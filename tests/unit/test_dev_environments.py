@@ -25,6 +25,7 @@ from codecanvas_provider.waiting import Cancelled, Pace
 from pulumi_codecanvas.errors import ClusterError
 from pulumi_codecanvas.freeze import QUOTA_NAME
 from pulumi_codecanvas.manifests import STACK_ANNOTATION
+from tests.support.blocks import put_policy_block, put_quota_block
 from tests.support.calls import Log, run
 from tests.support.fake_cluster import FakeCluster, refusal
 from tests.support.kubeconfigs import kubeconfig
@@ -57,9 +58,13 @@ def other_pod(name: str, *claims: str) -> dict[str, Any]:
 
 def block(cluster: FakeCluster, name: str = "codecanvas-freeze-eu") -> None:
     """Have a freeze policy that is in force."""
-    cluster.put(POLICY, {"metadata": {"name": name}})
-    cluster.put(POLICY_BINDING, {"metadata": {"name": name}, "spec": {"validationActions": ["Deny"]}})
+    put_policy_block(cluster, name)
     enforce_policies(cluster)
+
+
+def end_environments(cluster: FakeCluster) -> None:
+    for name in ("ws-1", "ws-2", "ws-3"):
+        del cluster.objects[("Pod", "eu", name)]
 
 
 def enforce_policies(cluster: FakeCluster) -> None:
@@ -230,7 +235,7 @@ def test_a_block_that_cannot_be_probed_counts_once_its_objects_exist(
 
 
 def test_freeze_by_quota_waits_for_the_quota(cluster: FakeCluster, resource: DevEnvironments) -> None:
-    cluster.put(QUOTA, {"metadata": {"name": "codecanvas-freeze"}, "spec": {"hard": {"pods": "0"}}}, "eu")
+    put_quota_block(cluster)
     run(resource.create(Context(), make_inputs(frozen=True, freezeMode="quota")))
     assert cluster.names(POD, "eu") == ["operator"]
 
@@ -241,7 +246,7 @@ def test_freeze_may_change_from_policy_to_quota(cluster: FakeCluster, resource: 
     by_quota = make_inputs(frozen=True, freezeMode="quota")
     with pytest.raises(PartialFailure, match="is not blocked"):
         run(resource.create(log.context(), by_quota))
-    cluster.put(QUOTA, {"metadata": {"name": "codecanvas-freeze"}, "spec": {"hard": {"pods": "0"}}}, "eu")
+    put_quota_block(cluster)
     run(resource.create(log.context(), by_quota))
     assert cluster.names(POD, "eu") == ["operator"]
     assert log.messages == []
@@ -384,7 +389,7 @@ def test_unfreezing_lifts_the_block_and_touches_nothing_else(
     cluster: FakeCluster, resource: DevEnvironments, mode: str
 ) -> None:
     block(cluster)
-    cluster.put(QUOTA, {"metadata": {"name": QUOTA_NAME}, "spec": {"hard": {"pods": "0"}}}, "eu")
+    put_quota_block(cluster)
     old = {**make_inputs(frozen=True, freezeMode=mode), "running": 0, "leftBlocked": False}
     before = sorted(cluster.objects)
     run(resource.update(Context(preview=True), "eu", old, make_inputs()))
@@ -404,7 +409,7 @@ def test_a_freeze_blocks_again_what_an_unfreeze_that_failed_elsewhere_has_lifted
     if mode == "policy":
         block(cluster)
     else:
-        cluster.put(QUOTA, {"metadata": {"name": QUOTA_NAME}, "spec": {"hard": {"pods": "0"}}}, "eu")
+        put_quota_block(cluster)
     frozen = make_inputs(frozen=True, freezeMode=mode)
     lifted = run(resource.update(Context(), "eu", {**frozen, "running": 0}, make_inputs(freezeMode=mode)))
     assert try_worker_pod(cluster, "eu") == ACCEPTED
@@ -520,8 +525,7 @@ def test_refused_delete_names_a_bounded_number(cluster: FakeCluster, resource: D
 
 
 def test_delete_of_a_platform_at_rest_just_works(cluster: FakeCluster, resource: DevEnvironments) -> None:
-    for name in ("ws-1", "ws-2", "ws-3"):
-        del cluster.objects[("Pod", "eu", name)]
+    end_environments(cluster)
     cluster.put(POD, worker("done", phase="Failed", claims=["done-home"]), "eu")
     run(resource.delete(Context(), "eu", make_inputs()))
     assert cluster.names(POD, "eu") == ["operator"]
@@ -582,8 +586,7 @@ def test_a_freeze_whose_block_is_gone_lets_no_delete_take_what_runs_since(
 def test_delete_while_frozen_makes_a_block_where_the_freezes_is_gone(
     cluster: FakeCluster, resource: DevEnvironments
 ) -> None:
-    for name in ("ws-1", "ws-2", "ws-3"):
-        del cluster.objects[("Pod", "eu", name)]
+    end_environments(cluster)
     cluster.put(POD, worker("done", phase="Failed", claims=["done-home"]), "eu")
     run(resource.delete(Context(), "eu", make_inputs(frozen=True)))
     assert "apply ValidatingAdmissionPolicy codecanvas-delete-eu" in cluster.calls
@@ -755,8 +758,7 @@ def test_a_refresh_looks_for_what_a_failed_freeze_wanted(cluster: FakeCluster, r
 def test_what_starts_between_the_look_and_the_block_is_not_killed_without_force(
     cluster: FakeCluster, resource: DevEnvironments, *, force: bool
 ) -> None:
-    for name in ("ws-1", "ws-2", "ws-3"):
-        del cluster.objects[("Pod", "eu", name)]
+    end_environments(cluster)
     blocking = cluster.apply
 
     def start_meanwhile(kind: Kind, body: Any, namespace: str | None = None) -> dict[str, Any]:
